@@ -1,0 +1,7 @@
+"""`python -m comfyui_emo` is `comfyui-emo`."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

@@ -1,0 +1,30 @@
+"""What the benchmarks animate: a bundled portrait, and a bundled voice repeated to a length."""
+
+from pathlib import Path
+
+from ..models.checkpoints.emo import LoadedModel
+from ..steps.face_region import find_face_region
+from ..steps.head_motion import motion_of_style
+from ..steps.portrait import read_portrait
+from ..steps.sampling import SamplingSettings
+from ..steps.talk import TalkRequest
+from ..steps.voice import Voice, read_voice
+
+ASSETS = Path(__file__).resolve().parent.parent / "assets"
+
+
+def example_request(model: LoadedModel, seconds: float) -> TalkRequest:
+    """The first bundled portrait says the first bundled voice, over and over, with the model's defaults."""
+    portrait = read_portrait(sorted((ASSETS / "portraits").glob("*.png"))[0])
+    spoken = read_voice(sorted((ASSETS / "voices").glob("*.flac"))[0])
+    wanted = round(seconds * spoken.sample_rate_hz)
+    samples = spoken.samples.repeat(-(-wanted // len(spoken.samples)))[:wanted]
+    defaults = model.config.defaults
+    return TalkRequest(
+        portrait=portrait,
+        region=find_face_region(portrait),
+        voice=Voice(samples, spoken.sample_rate_hz, spoken.source),
+        motion=motion_of_style("normal", defaults),
+        sampling=SamplingSettings(defaults.steps, defaults.scheduler, defaults.voice_guidance),
+        fps=defaults.fps,
+    )

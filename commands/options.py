@@ -1,0 +1,266 @@
+"""The commands and their options, with every explanation that `--help` shows. Imports nothing heavy."""
+
+import argparse
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+STYLES = ("calm", "normal", "active")
+SCHEDULERS = ("ddim", "dpm++", "unipc", "euler")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of the command line.
+
+    Attributes:
+        name: what the user types.
+        summary: one line for the list of commands.
+        description: what it does.
+        examples: shown under its options; may be empty.
+        module: relative name of the module whose `run(arguments)` does it and gives the text for stdout.
+        add_options: declares its options on a parser.
+    """
+
+    name: str
+    summary: str
+    description: str
+    examples: str
+    module: str
+    add_options: Callable[[argparse.ArgumentParser], None]
+
+
+def number(text: str) -> float:
+    """A finite number."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+def _add_machine_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("model and machine")
+    group.add_argument(
+        "--model",
+        type=Path,
+        metavar="FILE",
+        help="the model, a safetensors file of this project (default: the bundled one, for drawn avatars)",
+    )
+    group.add_argument(
+        "--device",
+        default="auto",
+        metavar="NAME",
+        help="what computes: cpu, cuda, cuda:1, xpu, mps, or auto for an accelerator if torch sees one "
+        "(default: auto)",
+    )
+
+
+def _add_talk_options(parser: argparse.ArgumentParser) -> None:
+    _add_talk_files(parser)
+    _add_face_options(parser)
+    _add_motion_options(parser)
+    _add_video_options(_add_sampling_options(parser))
+    _add_machine_options(parser)
+
+
+def _add_talk_files(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("files")
+    group.add_argument(
+        "--image",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the portrait: PNG, JPEG, WebP, TIFF, ..., of any size. It is cropped around the face and "
+        "scaled to the model's size (128x128 for the bundled one); transparent parts become white",
+    )
+    group.add_argument(
+        "--audio",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the voice: wav, mp3, flac, m4a, ogg, opus, or a video with sound, of any rate and number of "
+        "channels. The video becomes as long as the voice",
+    )
+    group.add_argument(
+        "--start", type=number, default=0, metavar="S", help="use the voice from this second on (default: 0)"
+    )
+    group.add_argument(
+        "--duration", type=number, metavar="S", help="use so many seconds of the voice (default: all)"
+    )
+    group.add_argument(
+        "--normalise-volume",
+        action="store_true",
+        help="bring the speech to -20 dB below full scale first, in the video's sound too",
+    )
+    group.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the video to make, ending in .mp4, in a folder that exists. A file of that name is replaced "
+        "once the new one is whole",
+    )
+
+
+def _add_face_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "the face",
+        "Without these, the region that the picture carries is used (the PNG text chunk\n"
+        "face_region, which the bundled portraits have), else the largest face that a\n"
+        "detector finds.",
+    ).add_mutually_exclusive_group()
+    group.add_argument(
+        "--face",
+        metavar="X,Y,W,H",
+        help="the box around the face, forehead to chin, in pixels of the picture: its left and top edge, "
+        "its width and height, such as 120,80,200,220",
+    )
+    group.add_argument(
+        "--mask",
+        type=Path,
+        metavar="FILE",
+        help="a picture of the portrait's size that is white where the face is and black elsewhere",
+    )
+    group.add_argument(
+        "--face-index",
+        type=int,
+        metavar="N",
+        help="which of several detected faces, counted from 0 from left to right",
+    )
+
+
+def _add_motion_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("the head's motion")
+    how = group.add_mutually_exclusive_group()
+    how.add_argument(
+        "--style",
+        choices=STYLES,
+        default="normal",
+        help="how lively the head moves: calm, normal or active (default: normal); each model says which "
+        "speed that is, for the bundled one 0.2, 0.5 and 1",
+    )
+    how.add_argument(
+        "--speed",
+        type=number,
+        metavar="X",
+        help="the head's speed instead, in degrees of rotation per frame, 0 to 4: speech 0.1 to 1, singing 1 "
+        "to 1.3",
+    )
+    group.add_argument(
+        "--movement-margin",
+        type=number,
+        metavar="M",
+        help="room around the face that it may move into, as a share of the face's size: 0 keeps it in "
+        "place, 0.2 lets it swing (default: what suits the speed)",
+    )
+
+
+def _add_sampling_options(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
+    group = parser.add_argument_group("sampling")
+    group.add_argument(
+        "--steps",
+        type=int,
+        metavar="N",
+        help="denoising steps of a clip, 1 to 1000; the time a video takes grows with them (default: "
+        "the model's, 8 for the bundled one)",
+    )
+    group.add_argument(
+        "--guidance",
+        type=number,
+        metavar="G",
+        help="how strongly the mouth follows the voice, 1 to 20: 1 is off and saves half of the "
+        "sampler's work, too much exaggerates (default: the model's, 1.5 for the bundled one)",
+    )
+    group.add_argument(
+        "--scheduler",
+        choices=SCHEDULERS,
+        help="the way from noise to picture: ddim is the paper's, the others usually need fewer steps "
+        "(default: the model's, ddim for the bundled one)",
+    )
+    return group
+
+
+def _add_video_options(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="chooses the noise, and with it all that the voice leaves open, such as turns of the head; the "
+        "same seed with the same settings gives the same video on the same machine (default: 0)",
+    )
+    group.add_argument(
+        "--fps",
+        metavar="RATE",
+        help="frames per second, 1 to 240, such as 25, 29.97 or 30000/1001 (default: the model's, 25 for the "
+        "bundled one, which is what it learned to move at)",
+    )
+
+
+def _add_evaluate_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what is measured, and where to")
+    group.add_argument("--out", type=Path, metavar="FILE", help="write all figures to this JSON file")
+    group.add_argument(
+        "--sheet", type=Path, metavar="FILE", help="write pictures of the first seed's videos to this PNG"
+    )
+    group.add_argument(
+        "--clips",
+        type=int,
+        metavar="N",
+        help="use only the first N held-out clips, for a quick look (default: all)",
+    )
+    group.add_argument(
+        "--seeds",
+        type=int,
+        nargs="+",
+        default=[0, 1, 2],
+        metavar="N",
+        help="make every clip once with each of these seeds; their spread is reported (default: 0 1 2)",
+    )
+    _add_sampling_options(parser)
+    _add_machine_options(parser)
+
+
+def _add_inspect_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "model", nargs="?", type=Path, metavar="MODEL", help="a safetensors file (default: the bundled model)"
+    )
+    parser.add_argument("--json", action="store_true", help="the same as JSON, for programs")
+
+
+COMMANDS = (
+    Command(
+        "talk",
+        "animate a portrait with a voice and write an mp4",
+        "Animates a portrait so that it speaks or sings a voice, and writes an mp4 (H.264 and\n"
+        "AAC) with that voice. Notes and the progress go to stderr, where the video lies to stdout.",
+        "examples:\n"
+        "  comfyui-emo talk --image portrait.png --audio voice.wav --out talking.mp4\n"
+        "  comfyui-emo talk --image photo.jpg --face 120,80,200,220 --audio song.mp3 --start 12 \\\n"
+        "      --duration 8 --style active --seed 7 --out song.mp4\n",
+        ".commands.talk",
+        _add_talk_options,
+    ),
+    Command(
+        "evaluate",
+        "measure a model on avatars and voices that training never saw",
+        "Lets drawn avatars speak with voices that training never met, reads mouth, head and face\n"
+        "out of the videos with a detector, and prints how near they come to the truth. Beside it\n"
+        "stands the ceiling: the same detector on the true pictures, as they are and through the\n"
+        "model's autoencoder.",
+        "examples:\n"
+        "  comfyui-emo evaluate --out figures.json --sheet sheet.png\n"
+        "  comfyui-emo evaluate --model my-model.safetensors --clips 4 --seeds 0\n",
+        ".commands.evaluate",
+        _add_evaluate_options,
+    ),
+    Command(
+        "inspect",
+        "show what is in a model's file",
+        "Shows a model's configuration, its parameters by network, and how it was trained.",
+        "",
+        ".commands.inspect",
+        _add_inspect_options,
+    ),
+)

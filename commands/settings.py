@@ -1,0 +1,34 @@
+"""From options to the settings of a run, with the model's defaults where the user said nothing."""
+
+import argparse
+
+from ..models.config import SamplingDefaults
+from ..steps.head_motion import HeadMotion, motion_of_style
+from ..steps.sampling import SamplingSettings
+
+
+def head_motion(arguments: argparse.Namespace, defaults: SamplingDefaults) -> HeadMotion:
+    """The head motion of --speed or --style, and --movement-margin.
+
+    Raises:
+        InputError: a speed out of range.
+    """
+    if arguments.speed is not None:
+        return HeadMotion(arguments.speed, arguments.movement_margin)
+    return motion_of_style(arguments.style, defaults, arguments.movement_margin)
+
+
+def sampling_settings(
+    arguments: argparse.Namespace, defaults: SamplingDefaults, seed: int
+) -> SamplingSettings:
+    """The settings of --steps, --scheduler and --guidance.
+
+    Raises:
+        InputError: a value out of range.
+    """
+    return SamplingSettings(
+        steps=defaults.steps if arguments.steps is None else arguments.steps,
+        scheduler=arguments.scheduler or defaults.scheduler,
+        voice_guidance=defaults.voice_guidance if arguments.guidance is None else arguments.guidance,
+        seed=seed,
+    )

@@ -1,0 +1,79 @@
+"""`comfyui-emo talk`: a portrait and a voice -> an mp4."""
+
+import argparse
+import time
+from pathlib import Path
+
+import torch
+
+from ..models.checkpoints.emo import BUNDLED_MODEL, load_model
+from ..models.config import SamplingDefaults
+from ..steps.face_region import FaceRegion, find_face_region, parse_region, read_mask
+from ..steps.portrait import Portrait, read_portrait
+from ..steps.talk import TalkRequest, talk, talk_timeline
+from ..steps.timeline import Timeline, parse_fps
+from ..steps.voice import Voice, normalise_loudness, read_voice
+from .checks import check_output_folder, choose_device
+from .progress import progress_bar
+from .settings import head_motion, sampling_settings
+
+
+def run(arguments: argparse.Namespace) -> str:
+    """Make the video; gives the line that says where it lies.
+
+    Raises:
+        EmoError: an option, a file or the output cannot be used.
+    """
+    started_s = time.perf_counter()
+    device = _check(arguments)
+    portrait = read_portrait(arguments.image)
+    region = _region(arguments, portrait)
+    voice = _voice(arguments)
+    model = load_model(arguments.model or BUNDLED_MODEL)
+    defaults = model.config.defaults
+    request = TalkRequest(
+        portrait,
+        region,
+        voice,
+        head_motion(arguments, defaults),
+        sampling_settings(arguments, defaults, arguments.seed),
+        defaults.fps if arguments.fps is None else arguments.fps,
+    )
+    clips = talk_timeline(model, request).clip_count
+    with progress_bar(clips, request.sampling.steps) as on_progress:
+        timeline = talk(model, request, arguments.out, device, on_progress)
+    return _summary(arguments.out, timeline, defaults, time.perf_counter() - started_s)
+
+
+def _check(arguments: argparse.Namespace) -> torch.device:
+    """Find what is wrong with the options before any file is read; gives the device."""
+    # Any model's defaults do here: what the user gave is what is checked.
+    defaults = SamplingDefaults()
+    head_motion(arguments, defaults)
+    sampling_settings(arguments, defaults, arguments.seed)
+    if arguments.fps is not None:
+        parse_fps(arguments.fps)
+    if arguments.face is not None:
+        parse_region(arguments.face)
+    check_output_folder(arguments.out)
+    return choose_device(arguments.device)
+
+
+def _region(arguments: argparse.Namespace, portrait: Portrait) -> FaceRegion:
+    height_px, width_px = portrait.pixels.shape[-2:]
+    region = None if arguments.face is None else parse_region(arguments.face)
+    mask = None if arguments.mask is None else read_mask(arguments.mask, width_px, height_px)
+    return find_face_region(portrait, region, mask, arguments.face_index)
+
+
+def _voice(arguments: argparse.Namespace) -> Voice:
+    voice = read_voice(arguments.audio, arguments.start, arguments.duration)
+    return normalise_loudness(voice) if arguments.normalise_volume else voice
+
+
+def _summary(path: Path, timeline: Timeline, defaults: SamplingDefaults, seconds: float) -> str:
+    return (
+        f"{path.absolute()}: {timeline.duration_s:.2f} s, {timeline.frame_count} frames at "
+        f"{float(timeline.fps):g} fps, {defaults.width_px}x{defaults.height_px} pixels, "
+        f"{path.stat().st_size / 1e6:.2f} MB, made in {seconds:.1f} s"
+    )

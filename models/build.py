@@ -1,0 +1,48 @@
+"""From a configuration to networks."""
+
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from .audio_layers import AudioProjection
+from .autoencoder import Autoencoder
+from .backbone import Backbone
+from .config import EmoConfig
+from .reference_net import ReferenceNet
+from .voice_encoder import VoiceEncoder
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+class EmoNetworks(nn.Module):
+    """The networks of a model, side by side.
+
+    Attributes:
+        autoencoder, voice_encoder: None for a model that uses files of their own.
+    """
+
+    def __init__(self, config: EmoConfig):
+        super().__init__()
+        self.config = config
+        self.reference_net = ReferenceNet(config)
+        self.backbone = Backbone(config)
+        self.audio_projection = AudioProjection(config.audio)
+        self.autoencoder = None if config.autoencoder is None else Autoencoder(config.autoencoder)
+        self.voice_encoder = None if config.voice_encoder is None else VoiceEncoder(config.voice_encoder)
+
+
+def build_networks(config: EmoConfig, device: str | torch.device = "cpu") -> EmoNetworks:
+    """Networks with fresh weights, in eval mode; on the `meta` device nothing is allocated."""
+    with torch.device(device):
+        return EmoNetworks(config).eval()
+
+
+def channels_last(module: Module) -> Module:
+    """The module with its convolutions' weights in channels-last order, which is the faster one on a CPU."""
+    return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def parameter_count(module: nn.Module) -> int:
+    """Parameters of a module, in all."""
+    return sum(parameter.numel() for parameter in module.parameters())

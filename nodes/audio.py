@@ -1,0 +1,75 @@
+"""Encode Audio: AUDIO -> EMO_AUDIO, the sound that was encoded, and how many frames it lasts."""
+
+from typing import TYPE_CHECKING, Any
+
+from .. import host
+
+if TYPE_CHECKING:
+    from ..models.checkpoints.emo import LoadedModel
+    from ..steps.graph_types import EncodedVoice
+
+
+class EncodeAudio:
+    """What the model hears of a voice, once for as many videos as are made of it."""
+
+    CATEGORY = "EMO"
+    DESCRIPTION = "Encodes a voice for the sampler. The video gets as many frames as the voice lasts."
+    FUNCTION = "encode"
+    RETURN_TYPES = ("EMO_AUDIO", "AUDIO", "INT", "FLOAT")
+    RETURN_NAMES = ("voice", "audio", "frame_count", "fps")
+    OUTPUT_TOOLTIPS = (
+        "The encoded voice, for the EMO sampler.",
+        "The part of the audio that was encoded, all channels kept: the sound of the video.",
+        "Frames of the video: the fewest that last as long as the audio.",
+        "Frames per second of the video.",
+    )
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "model": ("EMO_MODEL", {"tooltip": "The model whose voice encoder listens."}),
+                "audio": ("AUDIO", {"tooltip": "One voice of any sample rate; its channels are averaged."}),
+                "fps": (
+                    "FLOAT",
+                    {
+                        "default": 0.0, "min": 0.0, "max": 240.0, "step": 0.001,
+                        "tooltip": "Frames per second of the video. 0: the rate the model was trained on.",
+                    },
+                ),
+                "start": (
+                    "FLOAT",
+                    {
+                        "default": 0.0, "min": 0.0, "max": 86400.0, "step": 0.01,
+                        "tooltip": "Where to start in the audio, in seconds.",
+                    },
+                ),
+                "duration": (
+                    "FLOAT",
+                    {
+                        "default": 0.0, "min": 0.0, "max": 86400.0, "step": 0.01,
+                        "tooltip": "How much to use at most, in seconds. 0: to the end.",
+                    },
+                ),
+            }
+        }
+
+    def encode(
+        self, model: "LoadedModel", audio: dict[str, Any], fps: float, start: float, duration: float
+    ) -> "tuple[EncodedVoice, dict[str, Any], int, float]":
+        from ..steps.graph_tensors import cut_audio, voice_of_audio
+        from ..steps.graph_types import EncodedVoice
+        from ..steps.timeline import Timeline
+        from ..steps.voice_encoding import encode_voice
+
+        part = cut_audio(audio, start, duration)
+        voice = voice_of_audio(part)
+        config = model.config
+        timeline = Timeline(
+            len(voice.samples),
+            voice.sample_rate_hz,
+            fps or config.defaults.fps,
+            config.temporal.frames_per_clip,
+        )
+        features = encode_voice(model.networks, voice, timeline, host.on_device(model.networks))
+        return EncodedVoice(features, timeline, model.path), part, timeline.frame_count, float(timeline.fps)

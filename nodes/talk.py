@@ -1,0 +1,48 @@
+"""EMO Talk (Simple): IMAGE and AUDIO -> VIDEO, nothing else to set."""
+
+from typing import TYPE_CHECKING, Any
+
+from .. import host
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_NAME_PREFIX = "EMO_talk"
+
+
+class Talk:
+    """The whole way with the bundled model, decoded and written clip by clip."""
+
+    CATEGORY = "EMO"
+    DESCRIPTION = (
+        "A picture and a voice in, a talking video out, with the bundled model and its own settings. Where "
+        "no face is found, the middle of the picture is taken for it, and the log says so."
+    )
+    FUNCTION = "talk"
+    OUTPUT_NODE = True
+    RETURN_TYPES = ("VIDEO",)
+    RETURN_NAMES = ("video",)
+    OUTPUT_TOOLTIPS = ("The video, a temporary file; Save Video keeps it.",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "image": ("IMAGE", {"tooltip": "One picture of a person."}),
+                "audio": ("AUDIO", {"tooltip": "The voice, of any length and sample rate."}),
+            }
+        }
+
+    def talk(self, image: "Tensor", audio: dict[str, Any]) -> Any:
+        from ..models.checkpoints.emo import load_model
+        from ..steps.face_detector import WEIGHTS_NAME
+        from ..steps.graph_types import simple_request
+        from ..steps.talk import talk, talk_timeline
+
+        model = load_model()
+        request = simple_request(model, image, audio, host.find_model_file(WEIGHTS_NAME))
+        report = host.progress(talk_timeline(model, request).clip_count * request.sampling.steps)
+        path = host.output_path(_NAME_PREFIX, temporary=True)
+        device = host.compute_device()
+        talk(model, request, path, device, lambda at: report((at.clip - 1) * at.steps + at.step))
+        return host.show_video(path, True, (host.native_video(path),))

@@ -1,0 +1,238 @@
+"""The host's tensors turned into this project's types and back.
+
+The host's forms: IMAGE [B, H, W, 3] in 0..1, MASK [B, H, W], LATENT {"samples": [F, C, h, w]},
+AUDIO {"waveform": [B, C, T], "sample_rate": Hz}.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..errors import DependencyError, InputError
+from ..models.checkpoints.emo import LoadedModel
+from .decoding import decode_clip
+from .face_region import FaceRegion, detect_faces, find_face_region
+from .portrait import Portrait
+from .talk import SYNTHETIC_NOTICE
+from .timeline import FrameRate, Timeline, parse_fps
+from .video_file import VideoWriter
+from .voice import Voice
+
+log = logging.getLogger(__name__)
+
+# Bicubic upscalers leave a picture a little beyond 0..1 at its edges; more than this is another scale.
+_OVERSHOOT = 0.1
+# Width over height of a face with its hair.
+_FACE_ASPECT = 0.8
+# The writer makes bytes of so many frames together.
+_FRAMES_AT_ONCE = 16
+
+
+# --- pictures ---
+
+
+def portrait_of_image(image: Tensor) -> Portrait:
+    """One picture [1, H, W, 3] as a portrait; overshoot of an upscaler is cut.
+
+    Raises:
+        InputError: several pictures, other channels than RGB, too small, or not of the scale 0..1.
+    """
+    _check_image(image)
+    if len(image) != 1:
+        raise InputError(
+            got=f"a batch of {len(image)} pictures",
+            allowed="one portrait",
+            do="take one picture out of the batch (ImageFromBatch), or run each in a graph of its own",
+        )
+    pixels = image.permute(0, 3, 1, 2).float().cpu()
+    if bool((pixels - 0.5).abs().max() <= 0.5 + _OVERSHOOT):
+        pixels = pixels.clamp(0, 1)
+    return Portrait(pixels.contiguous(), "the picture")
+
+
+def frames_of_images(images: Tensor) -> Tensor:
+    """Pictures [F, H, W, 3] as frames [F, 3, H, W].
+
+    Raises:
+        InputError: no pictures, or other channels than RGB.
+    """
+    _check_image(images)
+    return images.permute(0, 3, 1, 2)
+
+
+def images_of_frames(frames: Tensor) -> Tensor:
+    """Frames [F, 3, H, W] as the host's IMAGE [F, H, W, 3] on the CPU."""
+    return frames.permute(0, 2, 3, 1).float().cpu().contiguous()
+
+
+def _check_image(image: Tensor) -> None:
+    if image.ndim != 4 or image.shape[-1] != 3 or 0 in image.shape:
+        raise InputError(
+            got=f"an IMAGE of shape {list(image.shape)}",
+            allowed="[pictures, height, width, 3], at least one picture, RGB without alpha",
+            do="connect a picture of three channels",
+        )
+
+
+def locate_face(
+    portrait: Portrait,
+    by_hand: FaceRegion | None = None,
+    mask: Tensor | None = None,
+    index: int | None = None,
+    detector_weights: Path | None = None,
+    middle_share: float | None = None,
+) -> FaceRegion:
+    """The face of a picture: by hand, else by mask, else by the detector, else the middle if that is wanted.
+
+    Args:
+        portrait: the picture.
+        by_hand: the region in its pixels.
+        mask: the host's MASK [1, H, W] of the picture's size, above 0.5 where the face is.
+        index: which of several detected faces, from left to right; None is the largest.
+        detector_weights: YuNet's; None looks in torch's folder of checkpoints.
+        middle_share: where no face is found, assume one in the middle, of this share of the picture's height,
+            and say so in the log; None: no face is an error.
+
+    Raises:
+        InputError: see `find_face_region`, or a batch of masks.
+    """
+    detector: Callable[[Portrait], list[FaceRegion]] = partial(detect_faces, weights_path=detector_weights)
+    if middle_share is not None:
+        detector = partial(_faces_or_middle, detector=detector, share=middle_share)
+    return find_face_region(portrait, by_hand, None if mask is None else _one_mask(mask), index, detector)
+
+
+def _faces_or_middle(
+    portrait: Portrait, detector: Callable[[Portrait], list[FaceRegion]], share: float
+) -> list[FaceRegion]:
+    try:
+        faces, why = detector(portrait), "the detector saw none"
+    except DependencyError as missing:
+        faces, why = [], missing.got
+    if faces:
+        return faces
+    height_px, width_px = portrait.pixels.shape[-2:]
+    height = min(share * height_px, width_px / _FACE_ASPECT)
+    width = height * _FACE_ASPECT
+    middle = FaceRegion((width_px - width) / 2, (height_px - height) / 2, width, height)
+    log.warning("no face found (%s): the middle of the picture is taken for the face, %s", why, middle)
+    return [middle]
+
+
+def _one_mask(mask: Tensor) -> Tensor:
+    if mask.ndim == 3 and len(mask) == 1:
+        return mask[0].cpu()
+    raise InputError(
+        got=f"a MASK of shape {list(mask.shape)}",
+        allowed="one mask, [1, height, width] of the picture",
+        do="take one mask out of the batch",
+    )
+
+
+# --- sound ---
+
+
+def voice_of_audio(audio: Mapping[str, Any]) -> Voice:
+    """The host's AUDIO as a voice; channels are averaged.
+
+    Raises:
+        InputError: a batch, or what `Voice` refuses.
+    """
+    waveform = _waveform(audio)
+    return Voice(waveform[0].float().mean(0).cpu().contiguous(), int(audio["sample_rate"]), "the audio")
+
+
+def cut_audio(audio: Mapping[str, Any], start_s: float, duration_s: float) -> dict[str, Any]:
+    """A part of the host's AUDIO, all channels kept; a duration of 0 goes to the end.
+
+    Raises:
+        InputError: a batch, or a start behind the end.
+    """
+    waveform, rate_hz = _waveform(audio), int(audio["sample_rate"])
+    first = round(start_s * rate_hz)
+    last = first + round(duration_s * rate_hz) if duration_s else waveform.shape[-1]
+    if not 0 <= first < waveform.shape[-1]:
+        raise InputError(
+            got=f"start {start_s:g} s in an audio of {waveform.shape[-1] / rate_hz:g} s",
+            allowed="a start within the audio",
+            do="set start to 0 or to where the speech begins",
+        )
+    return {"waveform": waveform[..., first:last], "sample_rate": rate_hz}
+
+
+def _waveform(audio: Mapping[str, Any]) -> Tensor:
+    waveform = audio["waveform"]
+    if waveform.ndim != 3 or len(waveform) != 1 or waveform.shape[1] < 1:
+        raise InputError(
+            got=f"an AUDIO of shape {list(waveform.shape)}",
+            allowed="one recording, [1, channels, samples]",
+            do="take one recording out of the batch",
+        )
+    return waveform
+
+
+def fit_voice(voice: Voice, frame_count: int, fps: FrameRate) -> Voice:
+    """A voice as long as so many frames: cut, or followed by silence, which the log says."""
+    exact = parse_fps(fps)
+    if Timeline(len(voice.samples), voice.sample_rate_hz, exact, frame_count).frame_count == frame_count:
+        return voice
+    wanted = int(frame_count * voice.sample_rate_hz / exact)
+    log.warning(
+        "%d frames at %s fps last %.2f s, the audio %.2f s: the audio is %s",
+        frame_count,
+        exact,
+        frame_count / exact,
+        voice.duration_s,
+        "cut" if wanted < len(voice.samples) else "followed by silence",
+    )
+    padded = F.pad(voice.samples, (0, max(0, wanted - len(voice.samples))))
+    return replace(voice, samples=padded[:wanted])
+
+
+# --- latents and files ---
+
+
+def check_latents(model: LoadedModel, latent: Mapping[str, Any]) -> None:
+    """Raise InputError unless the host's LATENT can be decoded by this model."""
+    latents, channels = latent["samples"], model.config.spatial.latent_channels
+    if latents.ndim != 4 or latents.shape[1] != channels or 0 in latents.shape:
+        raise InputError(
+            got=f"a LATENT of shape {list(latents.shape)}",
+            allowed=f"[frames, {channels}, height, width], from an EMO sampler with this model",
+            do="connect the EMO sampler, or decode with the VAE that belongs to these latents",
+        )
+
+
+def decode_latents(
+    model: LoadedModel, latent: Mapping[str, Any], device: torch.device, on_clip: Callable[[int], None]
+) -> Tensor:
+    """The host's LATENT as IMAGE [F, H, W, 3], clip by clip; `on_clip` is told how many clips are done."""
+    images = []
+    clips = latent["samples"].split(model.config.temporal.frames_per_clip)
+    for count, clip in enumerate(clips, start=1):
+        images.append(images_of_frames(decode_clip(model.networks, clip[None].to(device))))
+        on_clip(count)
+    return torch.cat(images)
+
+
+def write_images(path: Path, images: Tensor, audio: Mapping[str, Any], fps: FrameRate) -> None:
+    """Write the host's IMAGE and AUDIO as an mp4 file.
+
+    Raises:
+        InputError: pictures or sound that cannot be used, odd sides, or a file that cannot be written.
+    """
+    frames = frames_of_images(images)
+    frame_count, _, height_px, width_px = frames.shape
+    voice = fit_voice(voice_of_audio(audio), frame_count, fps)
+    timeline = Timeline(len(voice.samples), voice.sample_rate_hz, fps, frame_count)
+    metadata = {"comment": SYNTHETIC_NOTICE}
+    with VideoWriter(path, timeline, voice, width_px, height_px, metadata=metadata) as writer:
+        for part in frames.split(_FRAMES_AT_ONCE):
+            writer.write(part)

@@ -1,0 +1,179 @@
+"""What travels between the graph's blocks, as frozen dataclasses, and the checks that go with it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..models.checkpoints.emo import LoadedModel
+from ..models.config import EmoConfig, SamplingDefaults
+from .face_region import FaceRegion, movement_box
+from .graph_tensors import locate_face, portrait_of_image, voice_of_audio
+from .head_motion import HeadMotion, motion_of_style
+from .portrait import FittedPortrait, Portrait, fit_portrait
+from .reference import Reference
+from .sampling import OnProgress, SamplingSettings, sample_clips
+from .talk import TalkRequest, movement_mask
+from .timeline import Timeline
+
+
+@dataclass(frozen=True)
+class Face:
+    """A face in a picture and the room it may move in (EMO_FACE).
+
+    Attributes:
+        region: the face in pixels of the picture.
+        picture_px: (width, height) of the picture.
+        margin_x: room on the left and on the right as a share of its width; None: what suits the speed.
+        margin_y: room above and below as a share of its height; None: what suits the speed.
+    """
+
+    region: FaceRegion
+    picture_px: tuple[int, int]
+    margin_x: float | None = None
+    margin_y: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class PortraitReference:
+    """A portrait as a model sees it (EMO_REFERENCE).
+
+    Attributes:
+        reference: what the ReferenceNet gives.
+        fitted: the portrait at the model's size, and the part of the picture that it shows.
+        face: the face in the whole picture.
+        model_path: the model that made it.
+    """
+
+    reference: Reference
+    fitted: FittedPortrait
+    face: Face
+    model_path: Path
+
+    def movement_mask(self, motion: HeadMotion, config: EmoConfig) -> Tensor:
+        """The face locator's mask [1, 1, s*h, s*w], with the face's own margins where they are given."""
+        height_px, width_px = self.fitted.pixels.shape[-2:]
+        margin_x, margin_y = (
+            motion.movement_margin if margin is None else margin
+            for margin in (self.face.margin_x, self.face.margin_y)
+        )
+        box = movement_box(self.fitted.region, margin_x, margin_y, width_px, height_px)
+        return movement_mask(replace(self.fitted, region=box), replace(motion, margin=0.0), config)
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedVoice:
+    """A voice as a model hears it (EMO_AUDIO).
+
+    Attributes:
+        features: of all generated frames [1, padded frames, D].
+        timeline: the video that belongs to the voice.
+        model_path: the model that made it.
+    """
+
+    features: Tensor
+    timeline: Timeline
+    model_path: Path
+
+
+def check_complete(model: LoadedModel) -> LoadedModel:
+    """The model itself; InputError unless it brings its autoencoder and voice encoder."""
+    if model.networks.autoencoder is None or model.networks.voice_encoder is None:
+        raise InputError(
+            got=f"{model.path} without an autoencoder or a voice encoder of its own",
+            allowed="a model that holds all of its networks, as the bundled one does",
+            do="choose another model",
+        )
+    return model
+
+
+def check_same_model(model: LoadedModel, *parts: PortraitReference | EncodedVoice) -> None:
+    """Raise InputError unless the parts were made by this very model."""
+    for part in parts:
+        if part.model_path != model.path:
+            kind = "portrait" if isinstance(part, PortraitReference) else "voice"
+            raise InputError(
+                got=f"a {kind} encoded by {part.model_path.name} for the model {model.path.name}",
+                allowed="parts that this very model encoded",
+                do="connect one EMO model to all blocks",
+            )
+
+
+def settings_of(
+    defaults: SamplingDefaults,
+    steps: int = 0,
+    scheduler: str | None = None,
+    voice_guidance: float = 0,
+    seed: int = 0,
+) -> SamplingSettings:
+    """Sampling settings, with what comes with the model where a value is 0 or None."""
+    return SamplingSettings(
+        steps=steps or defaults.steps,
+        scheduler=scheduler or defaults.scheduler,
+        voice_guidance=voice_guidance or defaults.voice_guidance,
+        seed=seed,
+    )
+
+
+def fit_to_model(portrait: Portrait, face: Face, config: EmoConfig) -> FittedPortrait:
+    """The portrait at the model's size, framed around the face as the model expects.
+
+    Raises:
+        InputError: the face was located in a picture of another size.
+    """
+    height_px, width_px = portrait.pixels.shape[-2:]
+    if face.picture_px != (width_px, height_px):
+        raise InputError(
+            got=f"a picture of {width_px}x{height_px} pixels and a face located in one of "
+            f"{face.picture_px[0]}x{face.picture_px[1]}",
+            allowed="one and the same picture for both",
+            do="connect the picture that goes into the face region",
+        )
+    defaults = config.defaults
+    return fit_portrait(portrait, face.region, (defaults.width_px, defaults.height_px), defaults.face_share)
+
+
+def sample_latents(
+    model: LoadedModel,
+    portrait: PortraitReference,
+    voice: EncodedVoice,
+    motion: HeadMotion,
+    settings: SamplingSettings,
+    on_progress: OnProgress,
+) -> Tensor:
+    """The latents of all frames [F, C, h, w] on the CPU.
+
+    Raises:
+        InputError: a portrait or voice that another model encoded.
+    """
+    check_same_model(model, portrait, voice)
+    mask = portrait.movement_mask(motion, model.config)
+    networks, reference = model.networks, portrait.reference
+    clips = sample_clips(
+        networks, reference, voice.features, mask, motion, voice.timeline, settings, on_progress
+    )
+    return torch.cat([clip[0].cpu() for clip in clips])
+
+
+def simple_request(
+    model: LoadedModel, image: Tensor, audio: Mapping[str, Any], detector_weights: Path | None
+) -> TalkRequest:
+    """The host's IMAGE and AUDIO with everything else as it comes with the model.
+
+    Where no face is found, the middle of the picture is taken, and the log says so.
+    """
+    defaults = model.config.defaults
+    portrait = portrait_of_image(image)
+    region = locate_face(portrait, detector_weights=detector_weights, middle_share=defaults.face_share)
+    return TalkRequest(
+        portrait=portrait,
+        region=region,
+        voice=voice_of_audio(audio),
+        motion=motion_of_style("normal", defaults),
+        sampling=settings_of(defaults),
+        fps=defaults.fps,
+    )

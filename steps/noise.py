@@ -1,0 +1,54 @@
+"""The noise that clips start from: white in space, alike over neighbouring frames, across clips too.
+
+The paper is silent on it. White noise of its own for every frame makes everything that the voice does not
+decide (gaze, pose, the edge of a fringe) jump from frame to frame in a small model; noise that changes slowly
+over the frames lets it change slowly. Each frame's noise stays standard normal.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def noise_kernel(correlation_frames: float) -> Tensor:
+    """Weights [2K+1] of a Gaussian over frames, of unit norm; one weight where noise is white (0)."""
+    if correlation_frames == 0:
+        return torch.ones(1)
+    reach = math.ceil(3 * correlation_frames)
+    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / correlation_frames) ** 2)
+    return kernel / kernel.norm()
+
+
+def correlate_noise(white: Tensor, kernel: Tensor) -> Tensor:
+    """White noise [B, F + 2K, C, h, w] -> noise [B, F, C, h, w] that is alike over neighbouring frames."""
+    frame_count = white.shape[1] - len(kernel) + 1
+    spread = torch.zeros(frame_count, white.shape[1])
+    for frame in range(frame_count):
+        spread[frame, frame : frame + len(kernel)] = kernel
+    return torch.einsum("fg,bgchw->bfchw", spread.to(white), white)
+
+
+class FrameNoise:
+    """Noise of successive clips from one seed: the same whatever the clip length, drawn on the CPU.
+
+    Attributes:
+        white: the white noise that the next clip shares with the last [1, 2K, C, h, w].
+        generator: the source of what comes next.
+    """
+
+    def __init__(self, correlation_frames: float, shape: tuple[int, int, int], seed: int):
+        self.kernel = noise_kernel(correlation_frames)
+        self.shape = shape
+        self.generator = torch.Generator().manual_seed(seed)
+        self.white = self._draw(len(self.kernel) - 1)
+
+    def next(self, frame_count: int) -> Tensor:
+        """Noise of the next `frame_count` frames [1, F, C, h, w]."""
+        white = torch.cat([self.white, self._draw(frame_count)], dim=1)
+        self.white = white[:, frame_count:]
+        return correlate_noise(white, self.kernel)
+
+    def _draw(self, frame_count: int) -> Tensor:
+        frames = [torch.randn(self.shape, generator=self.generator) for _ in range(frame_count)]
+        return torch.stack(frames)[None] if frames else torch.empty(1, 0, *self.shape)

@@ -1,0 +1,151 @@
+"""The sampler: clip after clip, from noise to latents (paper, sections 3.2 and 3.3)."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..models.audio_layers import feature_windows
+from ..models.backbone import Backbone, ClipConditions
+from ..models.build import EmoNetworks
+from ..models.speed_layers import speed_buckets
+from .head_motion import HeadMotion
+from .noise import FrameNoise
+from .reference import Reference, motion_features
+from .schedulers import make_scheduler
+from .timeline import Timeline
+
+MAX_STEPS = 1000
+
+
+@dataclass(frozen=True)
+class SamplingSettings:
+    """How to sample.
+
+    Attributes:
+        steps: denoising steps a clip.
+        scheduler: a name of `SCHEDULER_NAMES`.
+        voice_guidance: guidance scale of the voice; 1 leaves the unconditional half out.
+        seed: of the noise; the same seed gives the same video.
+    """
+
+    steps: int
+    scheduler: str = "ddim"
+    voice_guidance: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.steps <= MAX_STEPS:
+            raise InputError(
+                got=f"steps {self.steps}", allowed=f"1 to {MAX_STEPS}", do="set steps, for example to 8"
+            )
+        if not 1 <= self.voice_guidance <= 20:
+            raise InputError(
+                got=f"guidance {self.voice_guidance:g}",
+                allowed="1 (off) to 20",
+                do="set the guidance, for example to 1.5",
+            )
+        if not 0 <= self.seed < 2**63:
+            raise InputError(got=f"seed {self.seed}", allowed="0 to 2**63 - 1", do="choose another seed")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is: `step` of `steps` in clip `clip` of `clips`, all counted from 1 when done."""
+
+    clip: int
+    clips: int
+    step: int
+    steps: int
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def no_progress(_: Progress) -> None:
+    """For callers who do not watch."""
+
+
+def denoise_clip(
+    backbone: Backbone,
+    noise: Tensor,
+    conditional: ClipConditions,
+    scheduler: Any,
+    guidance: float,
+    on_step: Callable[[int], None] = lambda step: None,
+) -> Tensor:
+    """From noise [1, F, C, h, w] to the clip's latents, of the same shape.
+
+    With guidance g: u + g * (c - u), where u is the prediction without voice. The scheduler has its timesteps
+    set; `on_step` is told of each finished step, from 1.
+    """
+    unconditional = conditional.without_voice() if guidance != 1 else None
+    x = noise * scheduler.init_noise_sigma
+    for step, t in enumerate(scheduler.timesteps, start=1):
+        x_in = scheduler.scale_model_input(x, t)
+        v = backbone(x_in, t[None].to(x.device), conditional)
+        if unconditional is not None:
+            u = backbone(x_in, t[None].to(x.device), unconditional)
+            v = u + guidance * (v - u)
+        x = scheduler.step(v, t, x).prev_sample
+        on_step(step)
+    return x
+
+
+@torch.inference_mode()
+def sample_clips(
+    networks: EmoNetworks,
+    reference: Reference,
+    voice_features: Tensor,
+    mask: Tensor,
+    motion: HeadMotion,
+    timeline: Timeline,
+    settings: SamplingSettings,
+    on_progress: OnProgress = no_progress,
+) -> Iterator[Tensor]:
+    """The latents of clip after clip [1, F, C, h, w], each started from the last n frames of the one before.
+
+    Args:
+        networks: on the device of `reference`.
+        reference: from `run_reference_net`.
+        voice_features: of all generated frames [1, padded frames, D], from `encode_voice`.
+        mask: the movement region [1, 1, s*h, s*w], s the model's `mask_scale`.
+        motion: the head's speed.
+        timeline: of the voice, with the model's clip length.
+        settings: steps, scheduler, guidance, seed.
+        on_progress: told of every finished step; may raise to cancel.
+    """
+    config = networks.config
+    device = reference.latents.device
+    count = config.temporal.frames_per_clip
+    speed = speed_buckets(motion.speeds(count).to(device), config.speed)
+    channels, height, width = reference.latents.shape[1:]
+    correlation = config.diffusion.noise_correlation_frames
+    noise = FrameNoise(correlation, (channels, height, width), settings.seed)
+    last: Tensor | None = None
+    for index, span in enumerate(timeline.clips(), start=1):
+        windows = feature_windows(
+            voice_features, config.audio.window, span.first_frame, count
+        )  # [1, F, 2m+1, D]
+        tokens = networks.audio_projection(windows)
+        before = None if last is None else motion_features(networks, last)
+        conditions = networks.backbone.prepare(reference.features, before, tokens, mask.to(device), speed)
+        scheduler = make_scheduler(settings.scheduler, config.diffusion)
+        scheduler.set_timesteps(settings.steps, device=device)  # type: ignore[attr-defined]
+
+        def on_step(step: int, index: int = index) -> None:
+            on_progress(Progress(index, timeline.clip_count, step, settings.steps))
+
+        latents = denoise_clip(
+            networks.backbone,
+            noise.next(count).to(device),
+            conditions,
+            scheduler,
+            settings.voice_guidance,
+            on_step,
+        )
+        last = latents[:, -config.temporal.motion_frames :] if config.temporal.motion_frames else None
+        yield latents[:, : span.kept_frames]

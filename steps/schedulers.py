@@ -1,0 +1,58 @@
+"""diffusers' schedulers for a model's noise schedule, by short names."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from diffusers import (
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerDiscreteScheduler,
+    SchedulerMixin,
+    UniPCMultistepScheduler,
+)
+from torch import Tensor
+
+from ..errors import InputError
+from ..models.config import DiffusionConfig
+
+TRAIN_TIMESTEPS = 1000
+
+_SCHEDULERS: dict[str, Callable[..., Any]] = {
+    "ddim": lambda **shared: DDIMScheduler(clip_sample=False, **shared),
+    "dpm++": lambda **shared: DPMSolverMultistepScheduler(**shared),
+    "unipc": lambda **shared: UniPCMultistepScheduler(**shared),
+    "euler": lambda **shared: EulerDiscreteScheduler(**shared),
+}
+
+SCHEDULER_NAMES = tuple(_SCHEDULERS)
+
+
+def make_scheduler(name: str, config: DiffusionConfig) -> SchedulerMixin:
+    """A scheduler with the model's betas and prediction type, trailing spacing.
+
+    Args:
+        name: "ddim" (the paper's), "dpm++", "unipc" or "euler".
+        config: the model's noise schedule.
+
+    Raises:
+        InputError: if the name is unknown.
+    """
+    if name not in _SCHEDULERS:
+        raise InputError(
+            got=f"scheduler {name!r}", allowed=", ".join(SCHEDULER_NAMES), do="choose one of these schedulers"
+        )
+    return _SCHEDULERS[name](
+        num_train_timesteps=TRAIN_TIMESTEPS,
+        beta_start=config.beta_start,
+        beta_end=config.beta_end,
+        beta_schedule=config.beta_schedule,
+        prediction_type=config.prediction_type,
+        rescale_betas_zero_snr=config.zero_terminal_snr,
+        timestep_spacing="trailing",
+    )
+
+
+def signal_levels(config: DiffusionConfig) -> Tensor:
+    """Cumulated alphas [1000] of the model's training: the share of the signal's power at each timestep."""
+    return make_scheduler("ddim", config).alphas_cumprod.to(torch.float32)  # type: ignore[attr-defined]

@@ -1,0 +1,128 @@
+"""`comfyui-emo talk`: the video it makes, what its options do, and how it stops."""
+
+import re
+import resource
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from comfyui_emo.commands import talk as talk_command
+from comfyui_emo.steps import talk as talk_step
+from comfyui_emo.steps.face_region import FaceRegion
+from comfyui_emo.steps.timeline import Timeline
+from comfyui_emo.steps.video_file import read_video
+
+
+def test_makes_a_video_as_long_as_the_voice(talk, out_folder, capsys):
+    assert talk() == 0
+    assert [path.name for path in out_folder.iterdir()] == ["talking.mp4"]
+    video = read_video(out_folder / "talking.mp4")
+    assert (video.frames.shape, video.fps) == ((6, 64, 64, 3), 25)
+    assert video.voice.duration_s == pytest.approx(0.22, abs=0.03)
+    output = capsys.readouterr()
+    figures = r"0\.24 s, 6 frames at 25 fps, 64x64 pixels, 0\.\d\d MB, made in \d+\.\d s\n"
+    assert re.fullmatch(f"{out_folder}/talking.mp4: {figures}", output.out)
+    assert "clip 1 of 2, step 0 of 2   0%" in output.err
+    assert "clip 2 of 2, step 2 of 2 100%" in output.err
+
+
+def test_a_seed_decides_the_video(talk, out_folder):
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        assert talk(seed=seed, out=out_folder / f"{name}.mp4") == 0
+    a, b, c = (out_folder / f"{name}.mp4" for name in "abc")
+    assert a.read_bytes() == b.read_bytes()
+    difference = read_video(a).frames.astype(int) - read_video(c).frames
+    assert np.abs(difference).mean() > 1
+
+
+def test_says_what_was_changed(talk, tmp_path, capsys):
+    Image.new("RGBA", (90, 80), (200, 90, 90, 128)).save(tmp_path / "glass.png")
+    assert talk(image=tmp_path / "glass.png", face="20,15,40,45") == 0
+    said = capsys.readouterr().err
+    assert "Warning: " in said and "glass.png has transparent parts: they are laid over white" in said
+    assert "pixels around the face are enlarged to 64x64" in said
+    assert "Note: computing on cpu" in said
+
+
+@pytest.fixture
+def request_of(talk, monkeypatch, out_folder):
+    """The request that options make, without making the video."""
+
+    def make(**options):
+        requests = []
+
+        def stand_in(model, request, output, device, on_progress):
+            requests.append(request)
+            output.touch()
+            return Timeline(16000, 16000, 25, 4)
+
+        monkeypatch.setattr(talk_command, "talk", stand_in)
+        assert talk(**options) == 0
+        return requests[0]
+
+    return make
+
+
+def test_what_is_not_given_comes_from_the_model(request_of):
+    request = request_of()
+    assert (request.fps, request.motion.speed, request.region) == (25, 0.5, FaceRegion(20, 15, 40, 45))
+    sampling = request.sampling
+    assert (sampling.steps, sampling.scheduler, sampling.voice_guidance, sampling.seed) == (2, "ddim", 1.5, 0)
+    assert len(request.voice.samples) == 3520
+
+
+def test_every_option_reaches_the_request(request_of):
+    request = request_of(
+        speed=1.2, movement_margin=0.3, steps=5, guidance=2, scheduler="unipc", seed=9, fps="30000/1001",
+        face="10,10,50,50", start=0.05, duration=0.1,
+    )  # fmt: skip
+    assert (request.motion.speed, request.motion.margin) == (1.2, 0.3)
+    sampling = request.sampling
+    assert (sampling.steps, sampling.scheduler, sampling.voice_guidance, sampling.seed) == (5, "unipc", 2, 9)
+    assert Timeline(16000, 16000, request.fps, 4).fps == Fraction(30000, 1001)
+    assert request.region == FaceRegion(10, 10, 50, 50)
+    assert len(request.voice.samples) == 1600
+
+
+def test_a_style_is_a_speed_of_the_model(request_of):
+    assert request_of(style="calm").motion.speed == 0.2
+
+
+def test_a_mask_is_a_region(request_of, tmp_path):
+    mask = np.zeros((80, 90), np.uint8)
+    mask[10:40, 30:70] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    assert request_of(mask=tmp_path / "mask.png").region == FaceRegion(30, 10, 40, 30)
+
+
+# --- how it stops ---
+
+
+def test_ctrl_c_leaves_nothing_and_an_older_file_untouched(talk, out_folder, monkeypatch, capsys):
+    real, clips = talk_step.decode_clip, []
+
+    def decode(networks, latents):
+        clips.append(latents)
+        if len(clips) == 2:
+            raise KeyboardInterrupt
+        return real(networks, latents)
+
+    monkeypatch.setattr(talk_step, "decode_clip", decode)
+    (out_folder / "talking.mp4").write_text("older")
+    assert talk() == 130
+    assert [path.name for path in out_folder.iterdir()] == ["talking.mp4"]
+    assert (out_folder / "talking.mp4").read_text() == "older"
+    assert capsys.readouterr().err.endswith("Stopped. No file is left behind.\n")
+
+
+def test_a_disk_that_fills_up_is_said_and_nothing_is_left(talk, out_folder, capsys):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, hard))
+    try:
+        assert talk() == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(out_folder.iterdir()) == []
+    assert "talking.mp4 cannot be written: File too large" in capsys.readouterr().err

@@ -1,0 +1,184 @@
+"""Whatever cannot be used: exit code 2, one message in the project's form, no traceback, no file left."""
+
+import os
+import pickle
+import re
+import struct
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from comfyui_emo.commands import talk as talk_command
+
+
+@pytest.fixture
+def refused(talk, out_folder, capsys):
+    """Run `talk` with options that cannot be used; gives the message, once its form is checked."""
+
+    def run(**options) -> str:
+        assert talk(**options) == 2
+        assert list(out_folder.iterdir()) == []
+        output = capsys.readouterr()
+        assert output.out == ""
+        assert "Traceback" not in output.err
+        match = re.search(r"^Got:     (.+)\.\nAllowed: .+\.\nDo:      .+\.\n\Z", output.err, re.MULTILINE)
+        assert match, output.err
+        return match[1]
+
+    return run
+
+
+@pytest.fixture
+def no_model(monkeypatch):
+    """What is wrong is found before a model is loaded."""
+
+    def load_model(path):
+        raise AssertionError("the model was loaded first")
+
+    monkeypatch.setattr(talk_command, "load_model", load_model)
+
+
+# --- options ---
+
+
+@pytest.mark.parametrize(
+    ("options", "got"),
+    [
+        ({"fps": "0"}, "fps 0"),
+        ({"fps": "fast"}, "fps 'fast'"),
+        ({"steps": "0"}, "steps 0"),
+        ({"steps": "many"}, "argument --steps: invalid int value: 'many'"),
+        ({"guidance": "0.5"}, "guidance 0.5"),
+        ({"guidance": "nan"}, "argument --guidance: invalid number value: 'nan'"),
+        ({"seed": "-1"}, "seed -1"),
+        ({"speed": "9"}, "head speed 9"),
+        ({"style": "wild"}, "invalid choice: 'wild' (choose from"),
+        ({"scheduler": "magic"}, "invalid choice: 'magic' (choose from"),
+        ({"style": "calm", "speed": "1"}, "not allowed with argument --style"),
+        ({"start": "-1"}, "start_s -1"),
+        ({"start": "9"}, "no sound after 9 s; it is 0.22 s long"),
+        ({"duration": "0"}, "duration_s 0"),
+        ({"duration": "inf"}, "argument --duration: invalid number value: 'inf'"),
+        ({"face": "here"}, "face region 'here'"),
+        ({"face": "60,15,40,45"}, "face region 60,15,40,45 in a picture of 90x80 pixels"),
+        ({"device": "abacus"}, "device 'abacus', which torch"),
+        ({"device": "meta"}, "device 'meta', which torch"),
+        ({"image": None}, "the following arguments are required: --image"),
+        ({"size": "512"}, "unrecognized arguments: --size 512"),
+    ],
+)
+def test_options(refused, no_model, options, got):
+    assert got in refused(**options)
+
+
+def test_a_negative_margin(refused):
+    assert "margin_x -1" in refused(movement_margin="-1")
+
+
+# --- pictures and faces ---
+
+
+def test_a_picture_that_is_none(refused, no_model, voice_path):
+    assert "voice.wav: not a picture" in refused(image=voice_path)
+
+
+def test_a_picture_that_is_not_there(refused, no_model, tmp_path):
+    assert "nobody.png: " in refused(image=tmp_path / "nobody.png")
+
+
+def test_no_face_found_and_no_region_given(refused, no_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    Image.new("RGB", (90, 80), "grey").save(tmp_path / "plain.png")
+    assert "plain.png: no face found and no region given" in refused(image=tmp_path / "plain.png")
+
+
+def test_a_mask_of_another_size(refused, no_model, tmp_path):
+    Image.new("L", (80, 90), 255).save(tmp_path / "mask.png")
+    assert "mask.png: a mask of 80x90 pixels" in refused(mask=tmp_path / "mask.png")
+
+
+# --- voices ---
+
+
+def test_a_voice_of_no_length(refused, no_model, wav_of):
+    assert "empty.wav: no sound" in refused(audio=wav_of("empty.wav", 0))
+
+
+def test_a_voice_of_a_hundredth_of_a_second(refused, no_model, wav_of):
+    assert "short.wav: a voice of 0.01 s (160 samples)" in refused(audio=wav_of("short.wav", 0.01))
+
+
+def test_a_truncated_mp3(refused, no_model, tmp_path):
+    path = tmp_path / "cut.mp3"
+    tone = np.sin(np.arange(44100, dtype=np.float32) / 20)[None] / 2
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libmp3lame", rate=44100, layout="mono")
+        frame = av.AudioFrame.from_ndarray(tone, format="fltp", layout="mono")
+        frame.sample_rate = 44100
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert "cut.mp3: cut short" in refused(audio=path)
+
+
+def test_samples_that_are_no_numbers(refused, no_model, tmp_path):
+    samples = np.full(1600, np.nan, "<f4").tobytes()
+    sound = struct.pack("<4sIHHIIHH", b"fmt ", 16, 3, 1, 16000, 64000, 4, 32)  # 3: floating point
+    sound += struct.pack("<4sI", b"data", len(samples)) + samples
+    (tmp_path / "nan.wav").write_bytes(struct.pack("<4sI4s", b"RIFF", 4 + len(sound), b"WAVE") + sound)
+    assert "nan.wav: NaN or infinite samples" in refused(audio=tmp_path / "nan.wav")
+
+
+# --- models ---
+
+
+def test_a_model_that_is_not_there(refused, tmp_path):
+    assert "no.safetensors, which does not exist" in refused(model=tmp_path / "no.safetensors")
+
+
+def test_a_truncated_model(refused, tmp_path, model_path):
+    (tmp_path / "half.safetensors").write_bytes(model_path.read_bytes()[:500_000])
+    assert "which cannot be read as safetensors" in refused(model=tmp_path / "half.safetensors")
+
+
+def test_a_model_of_another_architecture(refused, tmp_path):
+    save_file({"unet.weight": torch.zeros(2)}, tmp_path / "other.safetensors")
+    assert "other.safetensors with 1 tensors (unet.weight" in refused(model=tmp_path / "other.safetensors")
+
+
+class MakesAFolder:
+    """Unpickled, this makes a folder."""
+
+    def __init__(self, path: str):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@pytest.mark.parametrize("name", ["model.pt", "model.safetensors"])
+def test_a_pickle_is_not_executed(refused, tmp_path, name):
+    (tmp_path / name).write_bytes(pickle.dumps(MakesAFolder(str(tmp_path / "executed"))))
+    assert name in refused(model=tmp_path / name)
+    assert not (tmp_path / "executed").exists()
+
+
+# --- the output ---
+
+
+def test_an_output_folder_that_is_not_there(refused, no_model, out_folder):
+    path = out_folder / "none" / "a.mp4"
+    assert f"{path} cannot be written: No such file or directory" in refused(out=path)
+
+
+def test_an_output_folder_that_cannot_be_written_to(refused, no_model):
+    # Not even root may make a file in /proc.
+    assert "/proc/a.mp4 cannot be written" in refused(out="/proc/a.mp4")
+
+
+def test_an_output_that_is_no_mp4(refused, out_folder):
+    assert "talking.avi" in refused(out=out_folder / "talking.avi")

@@ -1,0 +1,95 @@
+"""The adapter's side that talks to ComfyUI, against stand-ins for the parts of the host that it touches."""
+
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from comfyui_emo import host
+
+
+class Cancelled(Exception):
+    """The host's interrupt."""
+
+
+@pytest.fixture
+def comfyui(tmp_path, monkeypatch):
+    """Stand-ins with the names and results of ComfyUI 0.8.0; `calls` holds what they were told."""
+    theirs = tmp_path / "elsewhere" / "emo"
+    theirs.mkdir(parents=True)
+    known = {"emo": ([str(theirs)], set())}
+    calls = SimpleNamespace(done=[], cancel=False, theirs=theirs, known=known)
+
+    folder_paths: Any = ModuleType("folder_paths")
+    folder_paths.models_dir = str(tmp_path / "models")
+    folder_paths.folder_names_and_paths = known
+    folder_paths.add_model_folder_path = lambda name, path, is_default: known[name][0].insert(0, path)
+    folder_paths.get_folder_paths = lambda name: list(known[name][0])
+    folder_paths.get_filename_list = lambda name: ["big.safetensors", "yunet_final.pth"]
+    folder_paths.get_output_directory = lambda: str(tmp_path / "output")
+    folder_paths.get_temp_directory = lambda: str(tmp_path / "temp")
+    folder_paths.get_save_image_path = lambda prefix, base: (
+        str(Path(base) / Path(prefix).parent), Path(prefix).name, 7, "", prefix
+    )
+    management: Any = ModuleType("comfy.model_management")
+    management.get_torch_device = lambda: "the host's device"
+
+    def throw() -> None:
+        if calls.cancel:
+            raise Cancelled
+
+    management.throw_exception_if_processing_interrupted = throw
+    utils: Any = ModuleType("comfy.utils")
+    utils.ProgressBar = lambda total: SimpleNamespace(update_absolute=calls.done.append)
+    latest: Any = ModuleType("comfy_api.latest")
+    latest.InputImpl = SimpleNamespace(VideoFromFile=lambda path: ("VIDEO", path))
+    for module in (folder_paths, ModuleType("comfy"), management, utils, ModuleType("comfy_api"), latest):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    return calls
+
+
+def test_the_model_folder_joins_those_of_the_user(comfyui, tmp_path):
+    for _ in range(2):
+        assert host.model_folders() == [tmp_path / "models" / "emo", comfyui.theirs]
+    assert comfyui.known["emo"][1] >= {".safetensors"}
+    assert not (tmp_path / "models").exists()
+
+
+def test_models_are_listed_without_the_detector_and_found_in_any_folder(comfyui):
+    assert host.model_files() == ["big.safetensors"]
+    (comfyui.theirs / "yunet_final.pth").touch()
+    assert host.find_model_file("yunet_final.pth") == comfyui.theirs / "yunet_final.pth"
+
+
+def test_progress_goes_to_the_host_and_cancels(comfyui):
+    report = host.progress(3)
+    report(1)
+    comfyui.cancel = True
+    with pytest.raises(Cancelled):
+        report(2)
+    assert comfyui.done == [1, 2]
+
+
+def test_a_video_plays_in_the_block_and_goes_on_as_the_hosts_own(comfyui, tmp_path):
+    path = host.output_path("video/EMO")
+    assert path == tmp_path / "output" / "video" / "EMO_00007_.mp4"
+    assert host.native_video(path) == ("VIDEO", str(path))
+    shown = host.show_video(path, False, ("result",))
+    entry = {"filename": "EMO_00007_.mp4", "subfolder": "video", "type": "output"}
+    assert shown == {"ui": {"images": [entry], "animated": (True,)}, "result": ("result",)}
+    temporary = host.show_video(host.output_path("EMO", temporary=True), True, ())
+    assert temporary["ui"]["images"][0] == {"filename": "EMO_00007_.mp4", "subfolder": "", "type": "temp"}
+
+
+def test_the_device_is_the_hosts(comfyui):
+    assert host.compute_device() == "the host's device"
+
+
+def test_without_a_host_models_lie_in_the_working_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert host.model_files() == []
+    (tmp_path / "models" / "emo" / "mine").mkdir(parents=True)
+    (tmp_path / "models" / "emo" / "mine" / "a.safetensors").touch()
+    assert host.model_files() == ["mine/a.safetensors"]

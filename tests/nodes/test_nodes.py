@@ -1,0 +1,204 @@
+"""The graph's blocks without a host: from the host's tensors to a file, and what they refuse."""
+
+from fractions import Fraction
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from comfyui_emo import NODE_CLASS_MAPPINGS
+from comfyui_emo.errors import InputError, WeightsError
+from comfyui_emo.models.build import build_networks
+from comfyui_emo.models.checkpoints import emo
+from comfyui_emo.steps.video_file import read_video
+
+
+def run(node_id: str, **inputs):
+    """Execute a block as the host does: widgets that are not given hold their defaults."""
+    node_class = NODE_CLASS_MAPPINGS[node_id]
+    declared = node_class.INPUT_TYPES()["required"]
+    widgets = {name: spec[1]["default"] for name, spec in declared.items() if "default" in spec[1]}
+    return getattr(node_class(), node_class.FUNCTION)(**{**widgets, **inputs})
+
+
+def refused(node_id: str, **inputs) -> str:
+    with pytest.raises(InputError) as caught:
+        run(node_id, **inputs)
+    assert caught.value.do
+    return str(caught.value)
+
+
+@pytest.fixture
+def model(workplace):
+    (model,) = run("EMOLoadModel", model_file="tiny.safetensors")
+    return model
+
+
+@pytest.fixture
+def parts(model, image, audio):
+    """What the sampler is connected to."""
+    face, _ = run("EMOFaceRegion", image=image, x=8, y=10, width=20, height=24)
+    reference, _ = run("EMOReferenceNet", model=model, image=image, face=face)
+    voice, *_ = run("EMOEncodeAudio", model=model, audio=audio)
+    return {"model": model, "reference": reference, "voice": voice}
+
+
+# --- the whole way ---
+
+
+def test_the_blocks_make_a_video_as_long_as_the_voice(workplace, model, image, audio):
+    voice, sound, frame_count, fps = run("EMOEncodeAudio", model=model, audio=audio, start=0.1, duration=0.23)
+    assert (frame_count, fps) == (6, 25.0)  # 0.23 s at the model's 25 fps, rounded up
+    assert sound["waveform"].shape == (1, 2, 1840) and sound["sample_rate"] == 8000
+    face, mask = run("EMOFaceRegion", image=image, x=8, y=10, width=20, height=24)
+    assert mask.shape == (1, 48, 40) and mask.sum() == 20 * 24 and mask[0, 10, 8] == 1
+    reference, portrait = run("EMOReferenceNet", model=model, image=image, face=face)
+    assert portrait.shape == (1, 32, 32, 3)
+    (motion,) = run("EMOHeadMotion", model=model, style="calm")
+    assert motion.speed == model.config.defaults.calm
+    (latent,) = run("EMOSampler", model=model, reference=reference, voice=voice, motion=motion)
+    assert latent["samples"].shape == (6, 4, 4, 4)
+    (images,) = run("EMODecode", model=model, latent=latent)
+    assert images.shape == (6, 32, 32, 3) and images.min() >= 0 and images.max() <= 1
+    (path,) = run("EMOCombineVideo", images=images, audio=sound, fps=fps, filename_prefix="clips/EMO")
+    assert path == workplace / "output" / "clips" / "EMO_00001_.mp4"
+    video = read_video(path)
+    assert video.frames.shape == (6, 32, 32, 3) and video.fps == Fraction(25)
+    assert abs(video.voice.duration_s - 0.23) < 1e-6
+    assert "Synthetic media" in video.metadata["comment"]
+    brightness = torch.from_numpy(video.frames).float().mean((1, 2, 3)) / 255
+    assert torch.allclose(brightness, images.mean((1, 2, 3)), atol=0.02)
+
+
+def test_the_simple_block_makes_the_same_video_as_the_blocks(
+    workplace, model, image, audio, tiny_weights, monkeypatch, caplog
+):
+    monkeypatch.setattr(emo.load_model, "__defaults__", (tiny_weights,))
+    (path,) = run("EMOTalk", image=image, audio=audio)
+    assert path.parent == workplace / "temp"
+    video = read_video(path)
+    assert len(video.frames) == 13  # 0.5 s at 25 fps, rounded up
+    assert "the middle of the picture is taken for the face" in caplog.text
+    height = model.config.defaults.face_share * 48
+    width = 0.8 * height
+    middle = {"x": (40 - width) / 2, "y": (48 - height) / 2, "width": width, "height": height}
+    face, _ = run("EMOFaceRegion", image=image, **middle)
+    reference, _ = run("EMOReferenceNet", model=model, image=image, face=face)
+    voice, sound, _, fps = run("EMOEncodeAudio", model=model, audio=audio)
+    (latent,) = run("EMOSampler", model=model, reference=reference, voice=voice)
+    (images,) = run("EMODecode", model=model, latent=latent)
+    (again,) = run("EMOCombineVideo", images=images, audio=sound, fps=fps, save_output=False)
+    assert (read_video(again).frames == video.frames).all()
+
+
+def test_a_seed_a_step_count_and_a_motion_change_the_result(parts, model):
+    (plain,) = run("EMOSampler", **parts)
+    (same,) = run("EMOSampler", **parts)
+    (fast,) = run("EMOHeadMotion", model=model, style="by speed", speed=2.0)
+    assert torch.equal(plain["samples"], same["samples"])
+    changes = {"seed": 1, "steps": 3, "scheduler": "euler", "voice_guidance": 4.0, "motion": fast}
+    for change in changes.items():
+        (other,) = run("EMOSampler", **dict([*parts.items(), change]))
+        assert not torch.equal(plain["samples"], other["samples"]), change
+
+
+def test_margins_given_by_hand_widen_the_movement_mask(model, image):
+    (still,) = run("EMOHeadMotion", model=model, style="by speed", speed=0.0)
+
+    def mask(**margins):
+        face, _ = run("EMOFaceRegion", image=image, x=12, y=14, width=16, height=20, **margins)
+        reference, _ = run("EMOReferenceNet", model=model, image=image, face=face)
+        return reference.movement_mask(still, model.config)[0, 0]
+
+    usual, wide, tall = mask(), mask(margin_x=0.25), mask(margin_y=0.25)
+    assert wide.amax(0).sum() > usual.amax(0).sum() and tall.amax(1).sum() > usual.amax(1).sum()
+    # The other side keeps the room that suits the speed.
+    assert torch.allclose(wide.amax(1), usual.amax(1), atol=1e-6)
+
+
+def test_a_mask_says_where_the_face_is(image):
+    mask = torch.zeros(1, 48, 40)
+    mask[0, 5:25, 10:30] = 1
+    face, drawn = run("EMOFaceRegion", image=image, mask=mask)
+    assert str(face.region) == "10,5,20,20" and torch.equal(drawn, mask)
+
+
+def test_sound_that_does_not_fit_the_frames_is_cut_or_padded_and_said(workplace, image, audio, caplog):
+    frames = image.expand(20, -1, -1, -1)
+    (path,) = run("EMOCombineVideo", images=frames, audio=audio)
+    assert abs(read_video(path).voice.duration_s - 0.8) < 1e-3 and "followed by silence" in caplog.text
+    (path,) = run("EMOCombineVideo", images=frames[:5], audio=audio)
+    assert path.name == "EMO_00002_.mp4"
+    assert abs(read_video(path).voice.duration_s - 0.2) < 1e-3 and "the audio is cut" in caplog.text
+
+
+# --- bad input: the node turns red with the project's words ---
+
+
+def test_pictures_that_cannot_be_used_are_refused(model, image):
+    two = image.expand(2, -1, -1, -1)
+    assert "a batch of 2 pictures" in refused("EMOFaceRegion", image=two, width=9, height=9)
+    assert "RGB without alpha" in refused("EMOFaceRegion", image=torch.rand(1, 48, 40, 4), width=9, height=9)
+    assert "0 to 1" in refused("EMOFaceRegion", image=image * 255, width=9, height=9)
+    assert "an empty mask" in refused("EMOFaceRegion", image=image, mask=torch.zeros(1, 48, 40))
+    assert "the picture's own size" in refused("EMOFaceRegion", image=image, mask=torch.ones(1, 64, 64))
+    assert "a MASK of shape [2," in refused("EMOFaceRegion", image=image, mask=torch.ones(2, 48, 40))
+    assert "inside the picture" in refused("EMOFaceRegion", image=image, x=30, width=20, height=20)
+    face, _ = run("EMOFaceRegion", image=image, width=20, height=20)
+    larger = torch.rand(1, 96, 80, 3)
+    assert "one and the same picture" in refused("EMOReferenceNet", model=model, image=larger, face=face)
+
+
+def test_an_upscalers_overshoot_is_cut(image):
+    face, _ = run("EMOFaceRegion", image=image * 1.1 - 0.05, width=20, height=20)
+    assert face.picture_px == (40, 48)
+
+
+def test_no_face_and_no_detector_is_an_error_unless_the_middle_is_wanted(workplace, image, caplog):
+    assert "by hand" in refused("EMOFaceRegion", image=image)
+    face, _ = run("EMOFaceRegion", image=image, if_no_face="take the middle of the picture")
+    assert face.region.x + face.region.width / 2 == pytest.approx(20)
+    assert "no face detector weights" in caplog.text
+
+
+def test_sound_that_cannot_be_used_is_refused(model, audio):
+    def heard(waveform, **settings):
+        given = {"waveform": waveform, "sample_rate": 8000}
+        return refused("EMOEncodeAudio", model=model, audio=given, **settings)
+
+    assert "one recording" in heard(torch.zeros(2, 1, 4000))
+    assert "start within the audio" in heard(torch.zeros(1, 1, 0))
+    assert "start 3 s in an audio of 0.5 s" in heard(audio["waveform"], start=3.0)
+    assert "a voice of 0.02 s" in heard(audio["waveform"], duration=0.02)
+    assert "NaN" in heard(torch.full((1, 1, 4000), torch.nan))
+    assert "fps" in heard(audio["waveform"], fps=0.5)
+
+
+def test_parts_of_another_model_are_refused(parts, workplace, tiny_weights):
+    copy = workplace / "models" / "emo" / "copy.safetensors"
+    copy.write_bytes(tiny_weights.read_bytes())
+    (other,) = run("EMOLoadModel", model_file="copy.safetensors")
+    message = refused("EMOSampler", **{**parts, "model": other})
+    assert "a portrait encoded by tiny.safetensors for the model copy.safetensors" in message
+    foreign = {"samples": torch.zeros(1, 16, 8, 8)}
+    assert "[frames, 4, height, width]" in refused("EMODecode", model=other, latent=foreign)
+
+
+def test_models_that_cannot_be_used_are_refused(workplace, model):
+    with pytest.raises(WeightsError, match=r"no file gone.safetensors.*models.emo"):
+        run("EMOLoadModel", model_file="gone.safetensors")
+    bare = SimpleNamespace(**{**vars(model.config), "autoencoder": None})
+    config = type(model.config)(**vars(bare))
+    emo.save_model(workplace / "models" / "emo" / "bare.safetensors", build_networks(config), {})
+    assert "without an autoencoder" in refused("EMOLoadModel", model_file="bare.safetensors")
+
+
+def test_settings_out_of_range_are_refused(parts):
+    assert "guidance 0.5" in refused("EMOSampler", **parts, voice_guidance=0.5)
+    assert "set fps" in refused("EMOCombineVideo", images=torch.rand(1, 32, 32, 3), audio=_silence(), fps=0.0)
+    odd = torch.rand(1, 33, 33, 3)
+    assert "even sides" in refused("EMOCombineVideo", images=odd, audio=_silence())
+
+
+def _silence() -> dict:
+    return {"waveform": torch.zeros(1, 1, 8000), "sample_rate": 8000}

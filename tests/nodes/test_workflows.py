@@ -1,0 +1,123 @@
+"""The workflows that come with the pack, checked against the blocks' declarations."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from comfyui_emo import NODE_CLASS_MAPPINGS
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
+WIDGET_TYPES = {"INT": int, "FLOAT": (int, float), "STRING": str, "BOOLEAN": bool}
+
+# The host's own blocks as ComfyUI 0.8.0 declares them: sockets in, sockets out, number of widgets' values.
+CORE = {
+    "LoadImage": ({}, ["IMAGE", "MASK"], 2),
+    "LoadAudio": ({}, ["AUDIO"], 3),
+    "PreviewImage": ({"images": "IMAGE"}, [], 0),
+    "SaveVideo": ({"video": "VIDEO"}, [], 3),
+}
+NOTES = {"Note", "MarkdownNote"}
+
+
+def declared_inputs(node_type: str) -> dict[str, tuple]:
+    declared = NODE_CLASS_MAPPINGS[node_type].INPUT_TYPES()
+    return {**declared["required"], **declared.get("optional", {})}
+
+
+def is_widget(spec: tuple) -> bool:
+    return isinstance(spec[0], list) or spec[0] in WIDGET_TYPES
+
+
+def outputs_of(node_type: str) -> list[str]:
+    return CORE[node_type][1] if node_type in CORE else list(NODE_CLASS_MAPPINGS[node_type].RETURN_TYPES)
+
+
+def input_type(node_type: str, name: str) -> str:
+    return CORE[node_type][0][name] if node_type in CORE else declared_inputs(node_type)[name][0]
+
+
+@pytest.fixture(params=WORKFLOWS, ids=lambda path: path.stem)
+def workflow(request):
+    return json.loads(request.param.read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def nodes(workflow):
+    return {node["id"]: node for node in workflow["nodes"]}
+
+
+def test_there_is_a_simple_and_a_full_workflow():
+    assert {path.stem for path in WORKFLOWS} >= {"talk-simple", "talk-blocks"}
+
+
+def test_every_workflow_has_a_note_and_known_nodes(nodes):
+    types = {node["type"] for node in nodes.values()}
+    assert types & NOTES
+    assert types - NOTES - set(CORE) <= set(NODE_CLASS_MAPPINGS)
+
+
+def test_links_join_sockets_of_one_type(workflow, nodes):
+    for link, source, output, target, socket, kind in workflow["links"]:
+        origin, end = nodes[source], nodes[target]
+        assert outputs_of(origin["type"])[output] == kind
+        assert origin["outputs"][output]["type"] == kind and link in origin["outputs"][output]["links"]
+        assert end["inputs"][socket]["link"] == link
+        assert input_type(end["type"], end["inputs"][socket]["name"]) == kind
+        assert origin["order"] < end["order"]
+
+
+def test_every_input_that_is_no_widget_is_connected(nodes):
+    for node in nodes.values():
+        if node["type"] in NODE_CLASS_MAPPINGS:
+            required = NODE_CLASS_MAPPINGS[node["type"]].INPUT_TYPES()["required"]
+            connected = {entry["name"] for entry in node["inputs"] if entry["link"] is not None}
+            assert {name for name, spec in required.items() if not is_widget(spec)} <= connected
+
+
+def test_saved_sockets_are_the_declared_ones(nodes):
+    for node in nodes.values():
+        if node["type"] in NODE_CLASS_MAPPINGS:
+            declared = declared_inputs(node["type"])
+            assert {entry["name"] for entry in node["inputs"]} == set(declared)
+            widgets = {entry["name"] for entry in node["inputs"] if "widget" in entry}
+            assert widgets == {name for name, spec in declared.items() if is_widget(spec)}
+            names = [entry["name"] for entry in node["outputs"]]
+            assert names == list(NODE_CLASS_MAPPINGS[node["type"]].RETURN_NAMES)
+
+
+def test_widget_values_are_as_many_and_of_the_kind_that_is_declared(nodes):
+    for node in nodes.values():
+        if node["type"] in CORE:
+            assert len(node["widgets_values"]) == CORE[node["type"]][2]
+        elif node["type"] in NODE_CLASS_MAPPINGS:
+            values = list(node["widgets_values"])
+            for name, spec in declared_inputs(node["type"]).items():
+                if not is_widget(spec):
+                    continue
+                value = values.pop(0)
+                if isinstance(spec[0], list):
+                    assert value in spec[0], name
+                else:
+                    assert isinstance(value, WIDGET_TYPES[spec[0]]), name
+                    assert spec[1].get("min", value) <= value <= spec[1].get("max", value), name
+                if spec[1].get("control_after_generate"):
+                    assert values.pop(0) in ("fixed", "randomize", "increment", "decrement")
+            assert values == []
+
+
+def test_inputs_that_come_with_the_pack_are_named(nodes):
+    for node in nodes.values():
+        folder = {"LoadImage": "portraits", "LoadAudio": "voices"}.get(node["type"])
+        if folder:
+            assert (ROOT / "assets" / folder / node["widgets_values"][0]).is_file()
+
+
+def test_the_front_end_names_the_blocks_that_show_a_video():
+    script = (ROOT / "js" / "emo.js").read_text(encoding="utf-8")
+    shown = {name for name, node in NODE_CLASS_MAPPINGS.items() if "VIDEO" in node.RETURN_TYPES}
+    assert all(f'"{name}"' in script for name in shown)
+    assert [line for line in script.splitlines() if line.startswith("import ")] == [
+        'import { app } from "../../scripts/app.js";'
+    ]

@@ -1,0 +1,177 @@
+"""The sampler: schedulers recover a known clip, guidance, motion frames, progress."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from comfyui_emo.errors import InputError
+from comfyui_emo.models.avatar import avatar_config
+from comfyui_emo.models.backbone import ClipConditions
+from comfyui_emo.models.build import build_networks
+from comfyui_emo.steps.head_motion import HeadMotion, motion_of_style
+from comfyui_emo.steps.reference import Reference
+from comfyui_emo.steps.sampling import Progress, SamplingSettings, denoise_clip, sample_clips
+from comfyui_emo.steps.schedulers import SCHEDULER_NAMES, make_scheduler, signal_levels
+from comfyui_emo.steps.timeline import Timeline
+
+
+@pytest.fixture(scope="module")
+def networks():
+    config = avatar_config()
+    spatial = replace(config.spatial, channels=(16, 24), attention_levels=(True, True))
+    audio = replace(config.audio, feature_width=20, hidden_width=16, tokens=3, token_width=12)
+    temporal = replace(config.temporal, frames_per_clip=4, motion_frames=2)
+    small = replace(
+        config, spatial=spatial, audio=audio, temporal=temporal, autoencoder=None, voice_encoder=None
+    )
+    torch.manual_seed(0)
+    built = build_networks(small)
+    for parameter in built.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    return built
+
+
+class KnownClip:
+    """Predicts the exact velocity of one known clip; says how often it was asked."""
+
+    def __init__(self, x0: torch.Tensor):
+        self.x0 = x0
+        self.levels = signal_levels(avatar_config().diffusion)
+        self.calls = 0
+
+    def __call__(self, x, t, conditions):
+        self.calls += 1
+        level = self.levels[int(t)]
+        if level == 0:
+            return -self.x0
+        noise = (x - level.sqrt() * self.x0) / (1 - level).sqrt()
+        return level.sqrt() * noise - (1 - level).sqrt() * self.x0
+
+
+def scheduler_with(name: str, steps: int):
+    scheduler = make_scheduler(name, avatar_config().diffusion)
+    scheduler.set_timesteps(steps)  # pyright: ignore[reportAttributeAccessIssue]
+    return scheduler
+
+
+@pytest.mark.parametrize("steps", [1, 4, 20])
+def test_ddim_recovers_a_clip_whose_velocity_is_known(steps):
+    x0 = torch.randn(1, 4, 8, 4, 4)
+    result = denoise_clip(
+        KnownClip(x0), torch.randn_like(x0), ClipConditions((), None), scheduler_with("ddim", steps), 1
+    )
+    torch.testing.assert_close(result, x0, atol=0.06, rtol=0)
+
+
+@pytest.mark.parametrize("name", SCHEDULER_NAMES)
+def test_every_scheduler_runs_from_noise_to_a_clip(name, networks):
+    latents = sample(networks, SamplingSettings(4, name))
+    assert latents.isfinite().all() and latents.shape == (1, 10, 8, 8, 8)
+
+
+def test_without_guidance_nothing_unconditional_is_computed():
+    x0 = torch.randn(1, 2, 8, 4, 4)
+    for guidance, calls in ((1, 3), (2, 6)):
+        known = KnownClip(x0)
+        denoise_clip(
+            known, torch.randn_like(x0), ClipConditions((), None), scheduler_with("ddim", 3), guidance
+        )
+        assert known.calls == calls
+
+
+def test_guidance_moves_away_from_the_prediction_without_voice():
+    told = SimpleNamespace(without_voice=lambda: "without")
+
+    def backbone(x, t, conditions):
+        return torch.full_like(x, 1.0 if conditions == "without" else 3.0)
+
+    scheduler = SimpleNamespace(
+        init_noise_sigma=1.0,
+        timesteps=torch.tensor([10]),
+        scale_model_input=lambda x, t: x,
+        step=lambda v, t, x: SimpleNamespace(prev_sample=v),
+    )
+    result = denoise_clip(backbone, torch.zeros(1, 1, 1, 1, 1), told, scheduler, 2.5)
+    assert float(result) == pytest.approx(1 + 2.5 * (3 - 1))
+
+
+def sample(
+    networks, settings: SamplingSettings, samples: int = 6400, progress=lambda p: None
+) -> torch.Tensor:
+    """10 frames of 0.4 s of voice at 25 fps, in 3 clips of 4."""
+    generator = torch.Generator().manual_seed(5)
+    timeline = Timeline(samples, 16000, 25, networks.config.temporal.frames_per_clip)
+    latents = torch.randn(1, 8, 8, 8, generator=generator)
+    with torch.no_grad():
+        reference = Reference(latents, networks.reference_net(latents))
+    features = torch.randn(1, timeline.padded_frame_count, 20, generator=generator)
+    mask = torch.ones(1, 1, 16, 16)
+    clips = sample_clips(networks, reference, features, mask, HeadMotion(0.5), timeline, settings, progress)
+    return torch.cat(list(clips), dim=1)
+
+
+def test_the_tail_is_cut_to_the_voice(networks):
+    assert sample(networks, SamplingSettings(2)).shape[1] == 10
+
+
+def test_the_same_seed_gives_the_same_clip(networks):
+    first = sample(networks, SamplingSettings(2, seed=1))
+    assert torch.equal(first, sample(networks, SamplingSettings(2, seed=1)))
+    assert not torch.allclose(first, sample(networks, SamplingSettings(2, seed=2)))
+
+
+def test_a_clip_starts_from_the_last_frames_of_the_one_before(networks, monkeypatch):
+    seen = []
+    original = networks.backbone.prepare
+
+    def prepare(portrait, motion, *rest):
+        seen.append(motion)
+        return original(portrait, motion, *rest)
+
+    monkeypatch.setattr(networks.backbone, "prepare", prepare)
+    latents = sample(networks, SamplingSettings(2))
+    assert seen[0] is None
+    with torch.no_grad():
+        expected = networks.reference_net(latents[0, 2:4])
+    for site, given in zip(expected, seen[1], strict=True):
+        torch.testing.assert_close(given[0], site.output)
+
+
+def test_progress_counts_steps_and_clips(networks):
+    told: list[Progress] = []
+    sample(networks, SamplingSettings(2), progress=told.append)
+    assert told[0] == Progress(1, 3, 1, 2)
+    assert told[-1] == Progress(3, 3, 2, 2)
+    assert len(told) == 6
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"steps": 0}, "steps 0"),
+        ({"steps": 1001}, "steps 1001"),
+        ({"voice_guidance": 0.5}, "guidance 0.5"),
+        ({"seed": -1}, "seed -1"),
+    ],
+)
+def test_settings_out_of_range_are_named(changes, said):
+    with pytest.raises(InputError, match=said):
+        SamplingSettings(**{"steps": 4, **changes})
+
+
+def test_unknown_scheduler_lists_the_known_ones():
+    with pytest.raises(InputError, match="ddim, dpm"):
+        make_scheduler("magic", avatar_config().diffusion)
+
+
+def test_styles_are_the_models_and_livelier_ones_get_more_room():
+    defaults = avatar_config().defaults
+    calm, active = motion_of_style("calm", defaults), motion_of_style("active", defaults)
+    assert (calm.speed, active.speed) == (defaults.calm, defaults.active)
+    assert active.movement_margin > calm.movement_margin
+    with pytest.raises(InputError, match="calm, normal, active"):
+        motion_of_style("wild", defaults)
+    with pytest.raises(InputError, match="head speed 9"):
+        HeadMotion(9)

@@ -1,0 +1,102 @@
+"""The trainer's batches, regions and stages."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from comfyui_emo.models.avatar import avatar_config
+from comfyui_emo.models.build import build_networks
+from comfyui_emo.training.dataset import Dataset, VoiceFeatureTable
+from comfyui_emo.training.loop import LoopSettings
+from comfyui_emo.training.stages import STAGES, freeze_for
+from comfyui_emo.training.trainer import box_masks, draw_batch, train_stage
+
+CONFIG = avatar_config()
+RECORDS = 3
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> dict[str, Dataset]:
+    """Records whose latents hold their own frame number, and features theirs."""
+    folder = tmp_path_factory.mktemp("data")
+    width = CONFIG.audio.feature_width
+    features = torch.arange(200.0)[:, None].expand(200, width).half().contiguous()
+    save_file({"features": features, "offsets": torch.tensor([0, 100, 200])}, folder / "features.safetensors")
+    table = VoiceFeatureTable(folder / "features.safetensors")
+    datasets = {}
+    for name, frames, references in (("images", 4, 1), ("clips", 24, 2)):
+        count = frames + references
+        numbers = torch.arange(count).half()[None, :, None, None, None].expand(RECORDS, count, 8, 16, 16)
+        states = torch.zeros(RECORDS, count, 14)
+        states[..., 13] = 1.1
+        tensors = {
+            "latents": numbers.contiguous(),
+            "states": states.half(),
+            "utterances": torch.tensor([0, 1, 1]),
+            "frames": torch.arange(10, 10 + frames)[None].repeat(RECORDS, 1),
+            "speed": torch.full((RECORDS, frames), 0.5),
+            "boxes": torch.tensor([0.2, 0.1, 0.8, 0.9]).expand(RECORDS, frames, 4).contiguous(),
+        }
+        save_file(tensors, folder / f"{name}.safetensors")
+        datasets[name] = Dataset([folder / f"{name}.safetensors"], table)
+    return datasets
+
+
+def test_motion_frames_are_the_ones_right_before_the_clip(data):
+    batch = draw_batch(data["clips"], 8, CONFIG, True, torch.Generator().manual_seed(0))
+    numbers = batch.latents[:, :, 0, 0, 0]
+    motion = batch.motion[:, :, 0, 0, 0]
+    assert batch.latents.shape == (8, 12, 8, 16, 16)
+    assert torch.equal(numbers.diff(dim=1), torch.ones(8, 11))
+    torch.testing.assert_close(motion, numbers[:, :1] + torch.tensor([-4.0, -3.0, -2.0, -1.0]))
+
+
+def test_every_frame_hears_its_own_moment(data):
+    batch = draw_batch(data["clips"], 8, CONFIG, True, torch.Generator().manual_seed(0))
+    moments = batch.windows[:, :, CONFIG.audio.window, 0] % 100
+    torch.testing.assert_close(moments, batch.latents[:, :, 0, 0, 0] + 10)
+
+
+def test_references_are_never_targets(data):
+    batch = draw_batch(data["clips"], 16, CONFIG, True, torch.Generator().manual_seed(0))
+    assert set(batch.reference[:, 0, 0, 0].tolist()) == {24.0, 25.0}
+
+
+def test_windows_stay_within_their_utterance(data):
+    windows = data["clips"].features.windows(torch.tensor([1]), torch.tensor([[0, 99]]), 2)[0, :, :, 0]
+    assert windows.tolist() == [[100, 100, 100, 101, 102], [197, 198, 199, 199, 199]]
+
+
+def test_a_box_becomes_its_share_of_every_cell():
+    mask = box_masks(torch.tensor([[0.25, 0.0, 0.625, 0.5]]), 4)[0, 0]
+    assert mask.tolist() == [[0, 1, 0.5, 0], [0, 1, 0.5, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+
+
+def test_each_stage_trains_what_the_paper_says():
+    networks = build_networks(CONFIG)
+
+    def trained(stage: str) -> set[str]:
+        freeze_for(STAGES[stage], networks)
+        return {name for name, parameter in networks.named_parameters() if parameter.requires_grad}
+
+    image, video, speed = trained("image"), trained("video"), trained("speed")
+    assert not any(".motion_modules." in name for name in image)
+    assert any("face_locator" in name for name in image) and any("reference_net" in name for name in image)
+    assert any(".motion_modules." in name for name in video - image)
+    assert all(".motion_modules." in name for name in speed)
+    assert any(".speed." in name for name in speed) and not any(".audio." in name for name in speed)
+
+
+@pytest.mark.parametrize("stage", ["image", "video", "speed"])
+def test_a_stage_changes_its_own_parameters_only(stage, data, tmp_path):
+    torch.manual_seed(0)
+    networks = build_networks(CONFIG)
+    for parameter in networks.backbone.parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    before = {name: value.clone() for name, value in networks.named_parameters()}
+    clips = None if stage == "image" else data["clips"]
+    settings = LoopSettings(1, learning_rate=0.01, warmup_steps=1, ema_decay=0.0)
+    train_stage(networks, STAGES[stage], data["images"], clips, tmp_path / "stage.ckpt", settings, seed=3)
+    changed = {name for name, value in networks.named_parameters() if not torch.equal(value, before[name])}
+    assert changed
+    assert all(STAGES[stage].trains(name) for name in changed)

@@ -1,0 +1,84 @@
+"""Training of the bundled model's autoencoder on single pictures of drawn avatars."""
+
+import argparse
+import logging
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..models.autoencoder import Autoencoder, AutoencoderConfig
+from ..models.build import channels_last
+from ..models.checkpoints.emo import save_autoencoder
+from .avatars.motion import mouth_and_eye_weights
+from .loop import LoopSettings, TrainingRun
+from .pictures import PicturePool
+
+# The sampler never hits a latent exactly; a decoder that has only seen exact ones shows it.
+LATENT_NOISE = 0.1
+
+
+def reconstruction_terms(
+    autoencoder: Autoencoder, pixels: Tensor, weights: Tensor, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Loss terms of a batch: weighted L1 and L2 of the pixels, and L1 of their gradients.
+
+    pixels: [B, 3, S, S] in 0..1, weights: [B, 1, S, S], larger on mouth and eyes.
+    """
+    with torch.autocast("cpu", torch.bfloat16):
+        latents = autoencoder.encode(pixels)
+        level = LATENT_NOISE * torch.rand(len(latents), 1, 1, 1, generator=generator)
+        noisy = latents + level * torch.randn(latents.shape, generator=generator)
+        decoded = autoencoder.decode(noisy)
+    error = decoded.float() - pixels
+    absolute = (weights * error.abs()).mean()
+    squared = (weights * error.square()).mean()
+    edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
+    return {"loss": absolute + 4 * squared + edges, "mse": error.detach().square().mean()}
+
+
+@torch.no_grad()
+def psnr_db(picture: Tensor, truth: Tensor) -> float:
+    """Peak signal-to-noise ratio of pixels in 0..1, over the whole tensor."""
+    return float(-10 * torch.log10(F.mse_loss(picture, truth)))
+
+
+def train_autoencoder(
+    pictures: list[Path], checkpoint: Path, settings: LoopSettings, batch_size: int = 8, seed: int = 11
+) -> Autoencoder:
+    """Train, or go on training from `checkpoint`, and return the averaged weights in eval mode."""
+    torch.manual_seed(seed)
+    autoencoder = channels_last(Autoencoder(AutoencoderConfig()))
+    run = TrainingRun(autoencoder, settings, checkpoint, seed)
+    pool = PicturePool(pictures)
+
+    def losses(generator: torch.Generator) -> dict[str, Tensor]:
+        pixels, states = pool.draw(batch_size, generator)
+        weights = mouth_and_eye_weights(states, pixels.shape[-1])
+        return reconstruction_terms(autoencoder, pixels, weights, generator)
+
+    run.run(losses)
+    run.load_averaged_weights()
+    return autoencoder.eval()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pictures", type=Path, nargs="+", required=True)
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--learning-rate", type=float, default=1.5e-3)
+    parser.add_argument("--out", type=Path, required=True, help="file for the finished autoencoder")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(1)
+    settings = LoopSettings(steps=arguments.steps, learning_rate=arguments.learning_rate, weight_decay=1e-3)
+    autoencoder = train_autoencoder(arguments.pictures, arguments.checkpoint, settings)
+    save_autoencoder(
+        arguments.out, autoencoder, {"steps": settings.steps, "pictures": len(arguments.pictures)}
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Drawn talking avatars: identities, states, the renderer, and motion over time."""

@@ -1,0 +1,194 @@
+"""One command from nothing to the bundled weights: speech, encoders, dataset, three stages, one file.
+
+    python -m comfyui_emo.training.reproduce --work ~/emo-training --out avatar-128.safetensors
+
+Every step leaves its file in the work folder and is skipped when that file is there; trainings go on from
+their last checkpoint. So a run that was cut is started again with the same line. `--short` does the whole way
+with a few steps each: a check of the code, not a model.
+"""
+
+import argparse
+import json
+import logging
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+
+from ..models.avatar import avatar_config
+from ..models.build import EmoNetworks, build_networks, channels_last
+from ..models.checkpoints.emo import load_autoencoder, save_autoencoder, save_model
+from ..models.voice_encoder import VoiceEncoderConfig, load_voice_encoder
+from .autoencoder_training import train_autoencoder
+from .avatars.speech import HELD_OUT_VOICES, TRAINING_VOICES
+from .avatars.speech_corpus import CorpusSettings, SpeechCorpus, write_corpus
+from .dataset import Dataset, DatasetSettings, VoiceFeatureTable, write_dataset
+from .loop import LoopSettings
+from .pictures import draw_pictures
+from .record import code_version
+from .stages import STAGES
+from .trainer import load_parts, train_stage
+from .voice_augmentation import AugmentationSettings
+from .voice_features import write_voice_features
+from .voice_pretraining import PretrainingSettings, pretrain
+
+logger = logging.getLogger(__name__)
+
+VOICE_AUGMENTATIONS = (AugmentationSettings(), AugmentationSettings.moderate())
+SEEDS = {"pictures": 1, "images": 5, "clips": 6, "autoencoder": 11, "stages": 21, "voice": 5}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much of everything; the defaults are what the bundled weights were trained with.
+
+    Attributes:
+        speech_minutes, held_out_minutes: of synthetic speech.
+        voice_steps: of the voice encoder's pre-training when its widely and its moderately varied part end.
+        pictures: single avatars for the autoencoder.
+        autoencoder_steps: of 8 pictures.
+        images, clips: records of the dataset.
+        stage_steps: of the stages image, video and speed.
+    """
+
+    speech_minutes: float = 80.0
+    held_out_minutes: float = 5.0
+    voice_steps: tuple[int, int] = (1842, 4300)
+    pictures: int = 18000
+    autoencoder_steps: int = 7000
+    images: int = 6000
+    clips: int = 2500
+    stage_steps: tuple[int, int, int] = (2600, 1700, 250)
+
+
+SHORT_PLAN = Plan(
+    speech_minutes=0.3,
+    held_out_minutes=0.1,
+    voice_steps=(1, 2),
+    pictures=16,
+    autoencoder_steps=2,
+    images=8,
+    clips=4,
+    stage_steps=(2, 2, 2),
+)
+
+
+class Reproduction:
+    """The steps in order, each with its file in the work folder."""
+
+    def __init__(self, work: Path, plan: Plan):
+        self.work, self.plan = work, plan
+        work.mkdir(parents=True, exist_ok=True)
+
+    def speech(self) -> tuple[Path, Path]:
+        """Training and held-out speech."""
+        training, held_out = self.work / "speech.safetensors", self.work / "speech_held_out.safetensors"
+        if not training.exists():
+            write_corpus(training, CorpusSettings(self.plan.speech_minutes, TRAINING_VOICES))
+        if not held_out.exists():
+            write_corpus(held_out, CorpusSettings(self.plan.held_out_minutes, HELD_OUT_VOICES, least_s=5.5))
+        return training, held_out
+
+    def voice_encoder(self) -> Path:
+        """The pre-trained voice encoder."""
+        out, unfinished = (
+            self.work / "voice_encoder.safetensors",
+            self.work / "voice_encoder_unfinished.safetensors",
+        )
+        if not out.exists():
+            training, held_out = map(SpeechCorpus.load, self.speech())
+            checkpoint, config = self.work / "voice_encoder.ckpt", VoiceEncoderConfig()
+            for steps, varied in zip(self.plan.voice_steps, VOICE_AUGMENTATIONS, strict=True):
+                loop, settings = (
+                    LoopSettings(steps, decay_share=0.6),
+                    PretrainingSettings(augmentation=varied),
+                )
+                pretrain(training, held_out, unfinished, checkpoint, loop, settings, config, SEEDS["voice"])
+            unfinished.rename(out)
+        return out
+
+    def autoencoder(self) -> Path:
+        """The trained autoencoder, frozen for good: latents of the dataset depend on it."""
+        out, pictures = self.work / "autoencoder.safetensors", self.work / "pictures.safetensors"
+        if not pictures.exists():
+            draw_pictures(pictures, self.plan.pictures, SEEDS["pictures"])
+        if not out.exists():
+            settings = LoopSettings(self.plan.autoencoder_steps, weight_decay=1e-3)
+            checkpoint = self.work / "autoencoder.ckpt"
+            trained = train_autoencoder([pictures], checkpoint, settings, seed=SEEDS["autoencoder"])
+            save_autoencoder(out, trained, {"steps": settings.steps, "pictures": self.plan.pictures})
+        return out
+
+    def datasets(self) -> tuple[Dataset, Dataset]:
+        """Image records and clip records with the features of their voices."""
+        features = self.work / "voice_features.safetensors"
+        corpus = SpeechCorpus.load(self.speech()[0])
+        if not features.exists():
+            write_voice_features(features, corpus, load_voice_encoder(self.voice_encoder()))
+        wanted = {
+            "images": DatasetSettings(self.plan.images, 4, 1, in_a_row=False, seed=SEEDS["images"]),
+            "clips": DatasetSettings(self.plan.clips, 24, 2, in_a_row=True, seed=SEEDS["clips"]),
+        }
+        table = VoiceFeatureTable(features)
+        datasets = []
+        for name, settings in wanted.items():
+            path = self.work / f"{name}.safetensors"
+            if not path.exists():
+                autoencoder = channels_last(load_autoencoder(self.autoencoder()))
+                write_dataset(path, corpus, autoencoder, settings)
+            datasets.append(Dataset([path], table))
+        return datasets[0], datasets[1]
+
+    def stages(self) -> Path:
+        """The three stages, one after the other; the last one's checkpoint."""
+        images, clips = self.datasets()
+        before = self.work / "none"
+        for (name, stage), steps in zip(STAGES.items(), self.plan.stage_steps, strict=True):
+            checkpoint = self.work / f"stage_{name}.ckpt"
+            torch.manual_seed(SEEDS["stages"])
+            networks = build_networks(avatar_config())
+            if before.exists():
+                load_parts(networks, before)
+            settings = LoopSettings(steps, stage.learning_rate)
+            data = None if name == "image" else clips
+            train_stage(networks, stage, images, data, checkpoint, settings, SEEDS["stages"])
+            before = checkpoint
+        return before
+
+    def bundle(self, out: Path) -> None:
+        """One file of all networks, with its training record."""
+        record = {"plan": asdict(self.plan), "seeds": SEEDS, "commit": code_version()}
+        bundle(self.stages(), self.autoencoder(), self.voice_encoder(), out, record)
+
+
+def bundle(stage: Path, autoencoder: Path, voice_encoder: Path, out: Path, record: dict) -> None:
+    """Write the networks of a stage's checkpoint, an autoencoder and a voice encoder to one file."""
+    encoder = load_voice_encoder(voice_encoder)
+    config = replace(avatar_config(), voice_encoder=encoder.config)
+    networks: EmoNetworks = build_networks(config)
+    load_parts(networks, stage)
+    networks.autoencoder = load_autoencoder(autoencoder)
+    networks.voice_encoder = encoder
+    save_model(out, networks, record)
+    logger.info("%s: %.1f MB, %s", out, out.stat().st_size / 1e6, json.dumps(record))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--work", type=Path, required=True, help="folder for data and checkpoints (about 6 GB)"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="the model's file")
+    parser.add_argument(
+        "--short", action="store_true", help="a few steps of everything: checks the code only"
+    )
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(1)
+    Reproduction(arguments.work, SHORT_PLAN if arguments.short else Plan()).bundle(arguments.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""The three stages of the paper's training (section 3.4), as data.
+
+Departures from the paper, each measured to help the small model: the voice is on from stage 1 (without it the
+mouth of a target is chance, and the image model learns to blur it), and a part of stage 2's batches stays
+single images (sharpness is lost otherwise).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from ..errors import InputError
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """One stage.
+
+    Attributes:
+        name: "image", "video" or "speed".
+        trains: whether a parameter, by its name in `EmoNetworks`, is trained.
+        records: records a batch.
+        image_share: share of the batches that are unrelated images without temporal modules.
+        gives_speed: whether the head speed is given to the speed layers.
+        learning_rate: the constant rate of the stage.
+        keeps_norms_frozen: whether group norms lie in the gradient's way that are not trained themselves.
+        voice_dropout: share of records without voice.
+        portrait_dropout: share of records without portrait.
+        motion_dropout: share of clips whose motion frames are zero maps (the first clip of a video).
+        motion_noise: deviation of the noise on motion frames; at run time they are generated, not true.
+    """
+
+    name: str
+    trains: Callable[[str], bool]
+    records: int
+    image_share: float
+    gives_speed: bool
+    learning_rate: float
+    keeps_norms_frozen: bool = False
+    voice_dropout: float = 0.1
+    portrait_dropout: float = 0.02
+    motion_dropout: float = 0.2
+    motion_noise: float = 0.1
+
+    def __post_init__(self) -> None:
+        shares = (self.image_share, self.voice_dropout, self.portrait_dropout, self.motion_dropout)
+        if self.records < 1 or not all(0 <= share <= 1 for share in shares):
+            raise InputError(
+                got=f"records {self.records}, shares {shares}",
+                allowed="at least one record a batch and shares in 0..1",
+                do="change the stage's settings",
+            )
+
+
+def _is_temporal(name: str) -> bool:
+    return ".motion_modules." in name
+
+
+def _is_speed(name: str) -> bool:
+    return _is_temporal(name) and ".speed." in name
+
+
+IMAGE_STAGE = StageConfig(
+    name="image",
+    trains=lambda name: not _is_temporal(name),
+    records=8,
+    image_share=1.0,
+    gives_speed=False,
+    learning_rate=1.5e-3,
+)
+VIDEO_STAGE = StageConfig(
+    name="video",
+    trains=lambda name: not _is_speed(name),
+    records=3,
+    image_share=0.25,
+    gives_speed=False,
+    learning_rate=1.2e-3,
+)
+SPEED_STAGE = StageConfig(
+    name="speed",
+    trains=_is_temporal,
+    records=3,
+    image_share=0.0,
+    gives_speed=True,
+    learning_rate=8e-4,
+    keeps_norms_frozen=True,
+)
+STAGES = {stage.name: stage for stage in (IMAGE_STAGE, VIDEO_STAGE, SPEED_STAGE)}
+
+
+def freeze_for(stage: StageConfig, networks: nn.Module) -> None:
+    """Let only the stage's parameters learn."""
+    for name, parameter in networks.named_parameters():
+        parameter.requires_grad_(stage.trains(name))
