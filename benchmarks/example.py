@@ -25,6 +25,8 @@ def example_request(model: LoadedModel, seconds: float) -> TalkRequest:
         region=find_face_region(portrait),
         voice=Voice(samples, spoken.sample_rate_hz, spoken.source),
         motion=motion_of_style("normal", defaults),
-        sampling=SamplingSettings(defaults.steps, defaults.scheduler, defaults.voice_guidance),
+        sampling=SamplingSettings(
+            defaults.steps, defaults.scheduler, defaults.voice_guidance, defaults.noise_scale
+        ),
         fps=defaults.fps,
     )

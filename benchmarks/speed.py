@@ -44,7 +44,8 @@ def measure(seconds: float, model_path: Path) -> dict[str, float]:
     with watch("load"):
         model = load_model(model_path)
     request = example_request(model, seconds)
-    fitted, timeline = fit_to_model(request, model.config), talk_timeline(model, request)
+    fitted = fit_to_model(request.portrait, request.region, model.config)
+    timeline = talk_timeline(model, request)
     with watch("encode"):
         features = encode_voice(model.networks, request.voice, timeline, device)
     with watch("reference"):

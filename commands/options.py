@@ -163,7 +163,7 @@ def _add_sampling_options(parser: argparse.ArgumentParser) -> "argparse._Argumen
         type=int,
         metavar="N",
         help="denoising steps of a clip, 1 to 1000; the time a video takes grows with them (default: "
-        "the model's, 8 for the bundled one)",
+        "the model's, 6 for the bundled one)",
     )
     group.add_argument(
         "--guidance",

@@ -12,6 +12,7 @@ from ..steps.face_region import FaceRegion, find_face_region, parse_region, read
 from ..steps.portrait import Portrait, read_portrait
 from ..steps.talk import TalkRequest, talk, talk_timeline
 from ..steps.timeline import Timeline, parse_fps
+from ..steps.video_file import check_output
 from ..steps.voice import Voice, normalise_loudness, read_voice
 from .checks import check_output_folder, choose_device
 from .progress import progress_bar
@@ -55,6 +56,7 @@ def _check(arguments: argparse.Namespace) -> torch.device:
         parse_fps(arguments.fps)
     if arguments.face is not None:
         parse_region(arguments.face)
+    check_output(arguments.out)
     check_output_folder(arguments.out)
     return choose_device(arguments.device)
 

@@ -38,9 +38,9 @@ class ReferenceNet:
         self, model: "LoadedModel", image: "Tensor", face: "Face"
     ) -> "tuple[PortraitReference, Tensor]":
         from ..steps.graph_tensors import images_of_frames, portrait_of_image
-        from ..steps.graph_types import PortraitReference, fit_to_model
+        from ..steps.graph_types import PortraitReference, fit_located
         from ..steps.reference import run_reference_net
 
-        fitted = fit_to_model(portrait_of_image(image), face, model.config)
+        fitted = fit_located(portrait_of_image(image), face, model.config)
         reference = run_reference_net(model.networks, fitted, host.on_device(model.networks))
         return PortraitReference(reference, fitted, face, model.path), images_of_frames(fitted.pixels)

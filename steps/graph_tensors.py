@@ -119,9 +119,9 @@ def _faces_or_middle(
     if faces:
         return faces
     height_px, width_px = portrait.pixels.shape[-2:]
-    height = min(share * height_px, width_px / _FACE_ASPECT)
-    width = height * _FACE_ASPECT
-    middle = FaceRegion((width_px - width) / 2, (height_px - height) / 2, width, height)
+    height = round(min(share * height_px, width_px / _FACE_ASPECT))
+    width = round(height * _FACE_ASPECT)
+    middle = FaceRegion((width_px - width) // 2, (height_px - height) // 2, width, height)
     log.warning("no face found (%s): the middle of the picture is taken for the face, %s", why, middle)
     return [middle]
 

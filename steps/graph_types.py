@@ -14,10 +14,10 @@ from ..models.config import EmoConfig, SamplingDefaults
 from .face_region import FaceRegion, movement_box
 from .graph_tensors import locate_face, portrait_of_image, voice_of_audio
 from .head_motion import HeadMotion, motion_of_style
-from .portrait import FittedPortrait, Portrait, fit_portrait
+from .portrait import FittedPortrait, Portrait
 from .reference import Reference
 from .sampling import OnProgress, SamplingSettings, sample_clips
-from .talk import TalkRequest, movement_mask
+from .talk import TalkRequest, fit_to_model, movement_mask
 from .timeline import Timeline
 
 
@@ -115,12 +115,13 @@ def settings_of(
         steps=steps or defaults.steps,
         scheduler=scheduler or defaults.scheduler,
         voice_guidance=voice_guidance or defaults.voice_guidance,
+        noise_scale=defaults.noise_scale,
         seed=seed,
     )
 
 
-def fit_to_model(portrait: Portrait, face: Face, config: EmoConfig) -> FittedPortrait:
-    """The portrait at the model's size, framed around the face as the model expects.
+def fit_located(portrait: Portrait, face: Face, config: EmoConfig) -> FittedPortrait:
+    """The portrait at the model's size, framed around a face that was located in it.
 
     Raises:
         InputError: the face was located in a picture of another size.
@@ -133,8 +134,7 @@ def fit_to_model(portrait: Portrait, face: Face, config: EmoConfig) -> FittedPor
             allowed="one and the same picture for both",
             do="connect the picture that goes into the face region",
         )
-    defaults = config.defaults
-    return fit_portrait(portrait, face.region, (defaults.width_px, defaults.height_px), defaults.face_share)
+    return fit_to_model(portrait, face.region, config)
 
 
 def sample_latents(

@@ -10,6 +10,7 @@ from ..models.config import SamplingDefaults
 
 STYLES = ("calm", "normal", "active")
 MAX_SPEED = 4.0
+MAX_MARGIN = 10.0
 # Share of the face's size by which the movement box is larger, for each degree per frame of head speed.
 _MARGIN_PER_SPEED = 0.12
 _LEAST_MARGIN = 0.03
@@ -33,6 +34,12 @@ class HeadMotion:
                 got=f"head speed {self.speed:g}",
                 allowed=f"0 to {MAX_SPEED:g} degrees per frame (speech 0.1 to 1.0, singing 1.0 to 1.3)",
                 do="choose a lower speed, or a style",
+            )
+        if self.margin is not None and not 0 <= self.margin <= MAX_MARGIN:
+            raise InputError(
+                got=f"movement margin {self.margin:g}",
+                allowed=f"0 to {MAX_MARGIN:g}, a share of the face's size",
+                do="set it, for example to 0.1",
             )
 
     @property

@@ -212,7 +212,8 @@ def fit_portrait(
         )
     moved = FaceRegion(region.x - crop.x, region.y - crop.y, region.width, region.height)
     inside = moved.clamped(crop.width, crop.height)
-    if inside != moved:
+    # Less than a hundredth of a pixel is rounding, not a cut.
+    if moved.width - inside.width > 0.01 or moved.height - inside.height > 0.01:
         log.warning("%s: the face region is cut where it leaves the %d:%d format", portrait.source, *size_px)
     part = portrait.pixels[:, :, crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
     resized = F.interpolate(part, (size_px[1], size_px[0]), mode="bicubic", antialias=True).clamp(0, 1)

@@ -29,12 +29,14 @@ class SamplingSettings:
         steps: denoising steps a clip.
         scheduler: a name of `SCHEDULER_NAMES`.
         voice_guidance: guidance scale of the voice; 1 leaves the unconditional half out.
+        noise_scale: deviation of the noise that every clip starts from, 1 as in training.
         seed: of the noise; the same seed gives the same video.
     """
 
     steps: int
     scheduler: str = "ddim"
     voice_guidance: float = 1.0
+    noise_scale: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -47,6 +49,12 @@ class SamplingSettings:
                 got=f"guidance {self.voice_guidance:g}",
                 allowed="1 (off) to 20",
                 do="set the guidance, for example to 1.5",
+            )
+        if not 0 < self.noise_scale <= 1:
+            raise InputError(
+                got=f"noise scale {self.noise_scale:g}",
+                allowed="above 0, up to 1",
+                do="set it, for example to 0.8",
             )
         if not 0 <= self.seed < 2**63:
             raise InputError(got=f"seed {self.seed}", allowed="0 to 2**63 - 1", do="choose another seed")
@@ -141,7 +149,7 @@ def sample_clips(
 
         latents = denoise_clip(
             networks.backbone,
-            noise.next(count).to(device),
+            settings.noise_scale * noise.next(count).to(device),
             conditions,
             scheduler,
             settings.voice_guidance,

@@ -46,10 +46,10 @@ class TalkRequest:
     fps: FrameRate
 
 
-def fit_to_model(request: TalkRequest, config: EmoConfig) -> FittedPortrait:
+def fit_to_model(portrait: Portrait, region: FaceRegion, config: EmoConfig) -> FittedPortrait:
     """The portrait at the model's size, framed around the face as the model expects."""
-    size = (config.defaults.width_px, config.defaults.height_px)
-    return fit_portrait(request.portrait, request.region, size, config.defaults.face_share)
+    defaults = config.defaults
+    return fit_portrait(portrait, region, (defaults.width_px, defaults.height_px), defaults.face_share)
 
 
 def movement_mask(fitted: FittedPortrait, motion: HeadMotion, config: EmoConfig) -> Tensor:
@@ -66,7 +66,8 @@ def talk_frames(
     model: LoadedModel, request: TalkRequest, device: torch.device, on_progress: OnProgress = no_progress
 ) -> Iterator[Tensor]:
     """Frames [F, 3, H, W] in 0..1, clip by clip; only one clip is ever held."""
-    return animate(model, fit_to_model(request, model.config), request, device, on_progress)
+    fitted = fit_to_model(request.portrait, request.region, model.config)
+    return animate(model, fitted, request, device, on_progress)
 
 
 def animate(

@@ -62,7 +62,7 @@ class VideoWriter:
             InputError: a path, size, crf or metadata key that cannot be, or a timeline of another voice.
         """
         self._path = Path(path)
-        _check_path(self._path)
+        check_output(self._path)
         _check_settings(width_px, height_px, crf, metadata or {})
         if (timeline.sample_count, timeline.sample_rate_hz) != (voice.samples.numel(), voice.sample_rate_hz):
             raise InputError(
@@ -218,7 +218,8 @@ class VideoWriter:
         )
 
 
-def _check_path(path: Path) -> None:
+def check_output(path: Path) -> None:
+    """Raise InputError unless `path` can be the name of an mp4 in a folder that exists."""
     if path.suffix.lower() != ".mp4":
         raise InputError(
             got=f"output {path}", allowed="a file name ending in .mp4", do=f"use {path.stem or 'out'}.mp4"

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from ..models.autoencoder import Autoencoder, AutoencoderConfig
 from ..models.build import channels_last
-from ..models.checkpoints.emo import save_autoencoder
+from ..models.checkpoints.emo import load_autoencoder, save_autoencoder
 from .avatars.motion import mouth_and_eye_weights
 from .loop import LoopSettings, TrainingRun
 from .pictures import PicturePool
@@ -24,10 +24,12 @@ def reconstruction_terms(
 ) -> dict[str, Tensor]:
     """Loss terms of a batch: weighted L1 and L2 of the pixels, and L1 of their gradients.
 
-    pixels: [B, 3, S, S] in 0..1, weights: [B, 1, S, S], larger on mouth and eyes.
+    pixels: [B, 3, S, S] in 0..1, weights: [B, 1, S, S], larger on mouth and eyes. Of an autoencoder in eval
+    mode only the decoder gets gradients.
     """
     with torch.autocast("cpu", torch.bfloat16):
-        latents = autoencoder.encode(pixels)
+        with torch.set_grad_enabled(autoencoder.training):
+            latents = autoencoder.encode(pixels)
         level = LATENT_NOISE * torch.rand(len(latents), 1, 1, 1, generator=generator)
         noisy = latents + level * torch.randn(latents.shape, generator=generator)
         decoded = autoencoder.decode(noisy)
@@ -63,18 +65,46 @@ def train_autoencoder(
     return autoencoder.eval()
 
 
+def train_decoder(
+    autoencoder: Autoencoder,
+    pictures: list[Path],
+    checkpoint: Path,
+    settings: LoopSettings,
+    batch_size: int = 8,
+    seed: int = 12,
+) -> Autoencoder:
+    """Go on training the decoder alone, in place: the latents of a dataset made before stay valid."""
+    channels_last(autoencoder).eval()
+    run = TrainingRun(autoencoder.decoder, settings, checkpoint, seed)
+    pool = PicturePool(pictures)
+
+    def losses(generator: torch.Generator) -> dict[str, Tensor]:
+        pixels, states = pool.draw(batch_size, generator)
+        weights = mouth_and_eye_weights(states, pixels.shape[-1])
+        return reconstruction_terms(autoencoder, pixels, weights, generator)
+
+    run.run(losses)
+    run.load_averaged_weights()
+    return autoencoder
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pictures", type=Path, nargs="+", required=True)
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--decoder-of", type=Path, help="an autoencoder whose decoder alone goes on training")
     parser.add_argument("--learning-rate", type=float, default=1.5e-3)
     parser.add_argument("--out", type=Path, required=True, help="file for the finished autoencoder")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
     settings = LoopSettings(steps=arguments.steps, learning_rate=arguments.learning_rate, weight_decay=1e-3)
-    autoencoder = train_autoencoder(arguments.pictures, arguments.checkpoint, settings)
+    if arguments.decoder_of is None:
+        autoencoder = train_autoencoder(arguments.pictures, arguments.checkpoint, settings)
+    else:
+        given = load_autoencoder(arguments.decoder_of)
+        autoencoder = train_decoder(given, arguments.pictures, arguments.checkpoint, settings)
     save_autoencoder(
         arguments.out, autoencoder, {"steps": settings.steps, "pictures": len(arguments.pictures)}
     )

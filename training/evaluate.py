@@ -149,7 +149,7 @@ def evaluate_model(
     rows, columns = [], []
     for seed in settings.seeds:
         videos = _generated(generate, evaluation_set, settings, seed)
-        rows.append(evaluator.measure(_shown(videos, columns)))
+        rows.append(evaluator.measure(videos if rows else _shown(videos, columns)))
     means, spread = _mean_and_spread(rows)
     if settings.other_voice and len(evaluation_set) > 1:
         means.update(_other_voice_correlations(generate, evaluation_set, detector, settings))

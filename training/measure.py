@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from ..errors import InputError
 from . import figures
-from .avatars.identity import draw_identities
+from .avatars.identity import AvatarIdentity, draw_identities
 from .avatars.renderer import render
 from .avatars.state import STATE
 from .detector import AvatarDetector
@@ -46,15 +46,21 @@ class ClipMeasurement:
     identified: float
 
 
+def strangers(evaluation_set: EvaluationSet, clip: int) -> AvatarIdentity:
+    """The seven avatars that a clip's own is told from, in its clothes and before its background."""
+    generator = torch.Generator().manual_seed(_STRANGERS_SEED + clip)
+    drawn = draw_identities(CANDIDATES - 1, generator)
+    return drawn.with_background_and_clothes_of(evaluation_set.identities.select([clip]))
+
+
 def identified(frames: Tensor, states: Tensor, evaluation_set: EvaluationSet, clip: int) -> float:
     """Share of frames [N, 3, S, S] with detected states [N, 14] that are taken for the right avatar of 8."""
     own = evaluation_set.identities.select([clip])
-    strangers = draw_identities(CANDIDATES - 1, torch.Generator().manual_seed(_STRANGERS_SEED + clip))
-    strangers = strangers.with_background_and_clothes_of(own)
+    others = strangers(evaluation_set, clip)
     size = _IDENTIFICATION_SIZE_PX
     small = F.interpolate(frames, (size, size), mode="area")
     scores = []
-    for candidate in (own, *(strangers.select([place]) for place in range(CANDIDATES - 1))):
+    for candidate in (own, *(others.select([place]) for place in range(CANDIDATES - 1))):
         repeated = candidate.repeat_interleave(len(frames))
         drawn, weights = render(repeated, states, size), face_weights(repeated, states, size)
         scores.append(figures.nearest_shift_psnr_db(small, drawn, weights, _IDENTIFICATION_REACH_PX))

@@ -73,7 +73,7 @@ VIDEO_STAGE = StageConfig(
     name="video",
     trains=lambda name: not _is_speed(name),
     records=3,
-    image_share=0.25,
+    image_share=0.1,
     gives_speed=False,
     learning_rate=1.2e-3,
 )

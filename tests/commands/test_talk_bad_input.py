@@ -75,8 +75,8 @@ def test_options(refused, no_model, options, got):
     assert got in refused(**options)
 
 
-def test_a_negative_margin(refused):
-    assert "margin_x -1" in refused(movement_margin="-1")
+def test_a_negative_margin(refused, no_model):
+    assert "movement margin -1" in refused(movement_margin="-1")
 
 
 # --- pictures and faces ---
@@ -172,7 +172,7 @@ def test_a_pickle_is_not_executed(refused, tmp_path, name):
 
 def test_an_output_folder_that_is_not_there(refused, no_model, out_folder):
     path = out_folder / "none" / "a.mp4"
-    assert f"{path} cannot be written: No such file or directory" in refused(out=path)
+    assert f"output folder {path.parent}, which is not there" in refused(out=path)
 
 
 def test_an_output_folder_that_cannot_be_written_to(refused, no_model):
@@ -180,5 +180,5 @@ def test_an_output_folder_that_cannot_be_written_to(refused, no_model):
     assert "/proc/a.mp4 cannot be written" in refused(out="/proc/a.mp4")
 
 
-def test_an_output_that_is_no_mp4(refused, out_folder):
+def test_an_output_that_is_no_mp4(refused, no_model, out_folder):
     assert "talking.avi" in refused(out=out_folder / "talking.avi")

@@ -122,6 +122,14 @@ def test_the_same_seed_gives_the_same_clip(networks):
     assert not torch.allclose(first, sample(networks, SamplingSettings(2, seed=2)))
 
 
+def test_less_noise_brings_different_seeds_closer(networks):
+    def spread(noise_scale: float) -> float:
+        one, two = (sample(networks, SamplingSettings(2, noise_scale=noise_scale, seed=s)) for s in (1, 2))
+        return float((one - two).norm())
+
+    assert spread(0.3) < 0.5 * spread(1.0)
+
+
 def test_a_clip_starts_from_the_last_frames_of_the_one_before(networks, monkeypatch):
     seen = []
     original = networks.backbone.prepare
@@ -153,6 +161,7 @@ def test_progress_counts_steps_and_clips(networks):
         ({"steps": 0}, "steps 0"),
         ({"steps": 1001}, "steps 1001"),
         ({"voice_guidance": 0.5}, "guidance 0.5"),
+        ({"noise_scale": 0}, "noise scale 0"),
         ({"seed": -1}, "seed -1"),
     ],
 )

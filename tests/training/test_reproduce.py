@@ -25,7 +25,14 @@ def test_a_shortened_run_makes_a_model_file_and_picks_up_where_it_was(tmp_path, 
     def never(*arguments, **settings):
         raise AssertionError("a finished step was done again")
 
-    for step in ("write_corpus", "pretrain", "draw_pictures", "train_autoencoder", "write_dataset"):
+    for step in (
+        "write_corpus",
+        "pretrain",
+        "draw_pictures",
+        "train_autoencoder",
+        "train_decoder",
+        "write_dataset",
+    ):
         monkeypatch.setattr(f"comfyui_emo.training.reproduce.{step}", never)
     Reproduction(tmp_path / "work", SHORT_PLAN).bundle(out)
     again = load_model(out).networks.state_dict()
