@@ -104,6 +104,9 @@ def _say(error: EmoError) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line, `sys.argv` if none is given, and give its exit code; --help raises SystemExit."""
+    # Read when torch is loaded. Threads that spin while they wait for each other lose a core that another
+    # program uses: with one core of two busy, sampling took fifty times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         arguments = make_parser().parse_args(argv)
         with _notes_on_stderr():

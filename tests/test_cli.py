@@ -1,5 +1,6 @@
 """The command line as a whole: help without delay, exit codes, the form of its errors."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -93,6 +94,23 @@ def raising(error):
             raise error
 
     return lambda name, package: Module
+
+
+@pytest.mark.parametrize(("given", "used"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_wait_without_spinning_unless_told_otherwise(monkeypatch, given, used):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if given is not None:
+        monkeypatch.setenv("OMP_WAIT_POLICY", given)
+    seen = []
+
+    class Module:
+        @staticmethod
+        def run(arguments):
+            seen.append(os.environ["OMP_WAIT_POLICY"])
+
+    monkeypatch.setattr(cli, "import_module", lambda name, package: Module)
+    assert cli.main(["inspect"]) == 0
+    assert seen == [used]
 
 
 def test_without_torch_it_says_what_to_install(monkeypatch, capsys):
