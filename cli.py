@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -102,6 +103,16 @@ def _say(error: EmoError) -> None:
         print(f"{name + ':':<9}{text}.", file=sys.stderr)
 
 
+@contextmanager
+def _termination_as_ctrl_c() -> Iterator[None]:
+    """A request to end (SIGTERM) cleans up as Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line, `sys.argv` if none is given, and give its exit code; --help raises SystemExit."""
     # Read when torch is loaded. Threads that spin while they wait for each other lose a core that another
@@ -109,7 +120,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         arguments = make_parser().parse_args(argv)
-        with _notes_on_stderr():
+        with _notes_on_stderr(), _termination_as_ctrl_c():
             print(import_module(arguments.module, __package__).run(arguments), flush=True)
     except EmoError as error:
         _say(error)

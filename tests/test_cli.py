@@ -1,6 +1,7 @@
 """The command line as a whole: help without delay, exit codes, the form of its errors."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -123,6 +124,20 @@ def test_a_fault_of_the_program_is_not_hidden(monkeypatch):
     monkeypatch.setattr(cli, "import_module", raising(ZeroDivisionError()))
     with pytest.raises(ZeroDivisionError):
         cli.main(["inspect"])
+
+
+def test_a_request_to_end_stops_as_ctrl_c_does(monkeypatch, capsys):
+    class Module:
+        @staticmethod
+        def run(arguments):
+            os.kill(os.getpid(), signal.SIGTERM)
+            return "went on"
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(cli, "import_module", lambda name, package: Module)
+    assert cli.main(["inspect"]) == 130
+    assert "went on" not in capsys.readouterr().out
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_ctrl_c(monkeypatch, capsys):
