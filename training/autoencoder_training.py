@@ -46,13 +46,9 @@ def psnr_db(picture: Tensor, truth: Tensor) -> float:
     return float(-10 * torch.log10(F.mse_loss(picture, truth)))
 
 
-def train_autoencoder(
-    pictures: list[Path], checkpoint: Path, settings: LoopSettings, batch_size: int = 8, seed: int = 11
-) -> Autoencoder:
-    """Train, or go on training from `checkpoint`, and return the averaged weights in eval mode."""
-    torch.manual_seed(seed)
-    autoencoder = channels_last(Autoencoder(AutoencoderConfig()))
-    run = TrainingRun(autoencoder, settings, checkpoint, seed)
+def _run_on_pictures(
+    run: TrainingRun, autoencoder: Autoencoder, pictures: list[Path], batch_size: int
+) -> None:
     pool = PicturePool(pictures)
 
     def losses(generator: torch.Generator) -> dict[str, Tensor]:
@@ -61,6 +57,16 @@ def train_autoencoder(
         return reconstruction_terms(autoencoder, pixels, weights, generator)
 
     run.run(losses)
+
+
+def train_autoencoder(
+    pictures: list[Path], checkpoint: Path, settings: LoopSettings, batch_size: int = 8, seed: int = 11
+) -> Autoencoder:
+    """Train, or go on training from `checkpoint`, and return the averaged weights in eval mode."""
+    torch.manual_seed(seed)
+    autoencoder = channels_last(Autoencoder(AutoencoderConfig()))
+    run = TrainingRun(autoencoder, settings, checkpoint, seed)
+    _run_on_pictures(run, autoencoder, pictures, batch_size)
     run.load_averaged_weights()
     return autoencoder.eval()
 
@@ -76,14 +82,7 @@ def train_decoder(
     """Go on training the decoder alone, in place: the latents of a dataset made before stay valid."""
     channels_last(autoencoder).eval()
     run = TrainingRun(autoencoder.decoder, settings, checkpoint, seed)
-    pool = PicturePool(pictures)
-
-    def losses(generator: torch.Generator) -> dict[str, Tensor]:
-        pixels, states = pool.draw(batch_size, generator)
-        weights = mouth_and_eye_weights(states, pixels.shape[-1])
-        return reconstruction_terms(autoencoder, pixels, weights, generator)
-
-    run.run(losses)
+    _run_on_pictures(run, autoencoder, pictures, batch_size)
     run.load_averaged_weights()
     return autoencoder
 
