@@ -227,6 +227,7 @@ def main() -> None:
     parser.add_argument("--start-from", type=Path, help="checkpoint of the stage before")
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--learning-rate", type=float)
+    parser.add_argument("--decay-share", type=float, default=LoopSettings.decay_share)
     parser.add_argument("--seed", type=int, default=21)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -238,7 +239,8 @@ def main() -> None:
         load_parts(networks, arguments.start_from)
     features = VoiceFeatureTable(arguments.features)
     clips = Dataset(arguments.clips, features) if arguments.clips else None
-    settings = LoopSettings(arguments.steps, arguments.learning_rate or stage.learning_rate)
+    rate = arguments.learning_rate or stage.learning_rate
+    settings = LoopSettings(arguments.steps, rate, decay_share=arguments.decay_share)
     images = Dataset(arguments.images, features)
     train_stage(networks, stage, images, clips, arguments.checkpoint, settings, arguments.seed)
 
