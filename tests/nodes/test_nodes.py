@@ -1,7 +1,7 @@
 """The graph's blocks without a host: from the host's tensors to a file, and what they refuse."""
 
+from dataclasses import replace
 from fractions import Fraction
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +10,7 @@ from comfyui_emo import NODE_CLASS_MAPPINGS
 from comfyui_emo.errors import InputError, WeightsError
 from comfyui_emo.models.build import build_networks
 from comfyui_emo.models.checkpoints import emo
+from comfyui_emo.steps.graph_model import ModelVae
 from comfyui_emo.steps.video_file import read_video
 
 
@@ -30,8 +31,13 @@ def refused(node_id: str, **inputs) -> str:
 
 @pytest.fixture
 def model(workplace):
-    (model,) = run("EMOLoadModel", model_file="tiny.safetensors")
+    model, _ = run("EMOLoadModel", model_file="tiny.safetensors")
     return model
+
+
+@pytest.fixture
+def vae(model):
+    return ModelVae(model)
 
 
 @pytest.fixture
@@ -46,7 +52,7 @@ def parts(model, image, audio):
 # --- the whole way ---
 
 
-def test_the_blocks_make_a_video_as_long_as_the_voice(workplace, model, image, audio):
+def test_the_blocks_make_a_video_as_long_as_the_voice(workplace, model, vae, image, audio):
     voice, sound, frame_count, fps = run("EMOEncodeAudio", model=model, audio=audio, start=0.1, duration=0.23)
     assert (frame_count, fps) == (6, 25.0)  # 0.23 s at the model's 25 fps, rounded up
     assert sound["waveform"].shape == (1, 2, 1840) and sound["sample_rate"] == 8000
@@ -58,7 +64,7 @@ def test_the_blocks_make_a_video_as_long_as_the_voice(workplace, model, image, a
     assert motion.speed == model.config.defaults.calm
     (latent,) = run("EMOSampler", model=model, reference=reference, voice=voice, motion=motion)
     assert latent["samples"].shape == (6, 4, 4, 4)
-    (images,) = run("EMODecode", model=model, latent=latent)
+    images = vae.decode(latent["samples"])
     assert images.shape == (6, 32, 32, 3) and images.min() >= 0 and images.max() <= 1
     (path,) = run("EMOCombineVideo", images=images, audio=sound, fps=fps, filename_prefix="clips/EMO")
     assert path == workplace / "output" / "clips" / "EMO_00001_.mp4"
@@ -86,8 +92,8 @@ def test_the_simple_block_makes_the_same_video_as_the_blocks(
     reference, _ = run("EMOReferenceNet", model=model, image=image, face=face)
     voice, sound, _, fps = run("EMOEncodeAudio", model=model, audio=audio)
     (latent,) = run("EMOSampler", model=model, reference=reference, voice=voice)
-    (images,) = run("EMODecode", model=model, latent=latent)
-    (again,) = run("EMOCombineVideo", images=images, audio=sound, fps=fps, save_output=False)
+    frames = {"latent": latent, "vae": ModelVae(model)}
+    (again,) = run("EMOCombineVideo", **frames, audio=sound, fps=fps, save_output=False)
     assert (read_video(again).frames == video.frames).all()
 
 
@@ -96,7 +102,7 @@ def test_a_seed_a_step_count_and_a_motion_change_the_result(parts, model):
     (same,) = run("EMOSampler", **parts)
     (fast,) = run("EMOHeadMotion", model=model, style="by speed", speed=2.0)
     assert torch.equal(plain["samples"], same["samples"])
-    changes = {"seed": 1, "steps": 3, "scheduler": "euler", "voice_guidance": 4.0, "motion": fast}
+    changes = {"seed": 1, "steps": 3, "voice_guidance": 4.0, "motion": fast}
     for change in changes.items():
         (other,) = run("EMOSampler", **dict([*parts.items(), change]))
         assert not torch.equal(plain["samples"], other["samples"]), change
@@ -177,20 +183,46 @@ def test_sound_that_cannot_be_used_is_refused(model, audio):
 def test_parts_of_another_model_are_refused(parts, workplace, tiny_weights):
     copy = workplace / "models" / "emo" / "copy.safetensors"
     copy.write_bytes(tiny_weights.read_bytes())
-    (other,) = run("EMOLoadModel", model_file="copy.safetensors")
+    other, vae = run("EMOLoadModel", model_file="copy.safetensors")
     message = refused("EMOSampler", **{**parts, "model": other})
     assert "a portrait encoded by tiny.safetensors for the model copy.safetensors" in message
-    foreign = {"samples": torch.zeros(1, 16, 8, 8)}
-    assert "[frames, 4, height, width]" in refused("EMODecode", model=other, latent=foreign)
+    with pytest.raises(InputError, match=r"\[frames, 4, height, width\]"):
+        vae.decode(torch.zeros(1, 16, 8, 8))
 
 
 def test_models_that_cannot_be_used_are_refused(workplace, model):
     with pytest.raises(WeightsError, match=r"no file gone.safetensors.*models.emo"):
         run("EMOLoadModel", model_file="gone.safetensors")
-    bare = SimpleNamespace(**{**vars(model.config), "autoencoder": None})
-    config = type(model.config)(**vars(bare))
+
+
+def test_a_model_without_parts_of_its_own_takes_the_hosts(workplace, model, image, audio):
+    config = replace(model.config, autoencoder=None, voice_encoder=None)
     emo.save_model(workplace / "models" / "emo" / "bare.safetensors", build_networks(config), {})
-    assert "without an autoencoder" in refused("EMOLoadModel", model_file="bare.safetensors")
+    bare, no_vae = run("EMOLoadModel", model_file="bare.safetensors")
+    face = run("EMOFaceRegion", image=image, x=8, y=10, width=20, height=24)[0]
+    assert "Load VAE" in refused("EMOReferenceNet", model=bare, image=image, face=face)
+    assert "Load Audio Encoder" in refused("EMOEncodeAudio", model=bare, audio=audio)
+    with pytest.raises(InputError, match="Load VAE"):
+        no_vae.decode(torch.zeros(1, 4, 4, 4))
+    reference, _ = run("EMOReferenceNet", model=bare, image=image, face=face, vae=ModelVae(model))
+    heard = []
+
+    class Encoder:
+        """One block of 8 channels, 50 frames a second: the embedding before it, then its output."""
+
+        def encode_audio(self, waveform, sample_rate):
+            heard.append((waveform, sample_rate))
+            ramp = torch.arange(waveform.shape[-1] // 320).float()[None, :, None].expand(-1, -1, 8)
+            return {"encoded_audio_all_layers": (-ramp, ramp)}
+
+    voice = run("EMOEncodeAudio", model=bare, audio=audio, audio_encoder=Encoder())[0]
+    waveform, sample_rate = heard[0]
+    assert sample_rate == 16000 and waveform.shape == (1, 1, 8000)
+    assert abs(float(waveform.mean())) < 1e-4 and float(waveform.std()) == pytest.approx(1, abs=1e-3)
+    steps = voice.features[0, 2:10, 0].diff()  # 25 frames a second hear two more features each
+    assert torch.allclose(steps, torch.full_like(steps, 2.0), atol=1e-4)
+    (latent,) = run("EMOSampler", model=bare, reference=reference, voice=voice)
+    assert latent["samples"].shape == (13, 4, 4, 4) and latent["samples"].isfinite().all()
 
 
 def test_settings_out_of_range_are_refused(parts):
