@@ -102,21 +102,22 @@ def _save_folder(temporary: bool) -> Path:
     return Path(folder_paths.get_temp_directory() if temporary else folder_paths.get_output_directory())
 
 
-def output_path(prefix: str, temporary: bool = False) -> Path:
+def output_path(prefix: str, temporary: bool = False, suffix: str = ".mp4") -> Path:
     """A new file `<prefix>_00001_.mp4` in the host's output or temporary folder; subfolders are made.
 
     Args:
         prefix: name, with subfolders in front if wanted ("video/EMO").
         temporary: in the folder that the host empties when it starts.
+        suffix: end of the name.
     """
     base = _save_folder(temporary)
     if hosted():
         folder, name, count, _, _ = _host("folder_paths").get_save_image_path(prefix, str(base))
-        return Path(folder) / f"{name}_{count:05}_.mp4"
+        return Path(folder) / f"{name}_{count:05}_{suffix}"
     stem = base / prefix
     stem.parent.mkdir(parents=True, exist_ok=True)
     count = 1
-    while (path := stem.with_name(f"{stem.name}_{count:05}_.mp4")).exists():
+    while (path := stem.with_name(f"{stem.name}_{count:05}_{suffix}")).exists():
         count += 1
     return path
 
@@ -151,14 +152,21 @@ def native_video(path: Path) -> Any:
     return path
 
 
-def show_video(path: Path, temporary: bool, result: tuple[Any, ...]) -> Any:
-    """What a block returns that plays a video in itself; without a host the result alone."""
-    if not hosted():
-        return result
+def show(shown: dict[str, Any], result: tuple[Any, ...]) -> Any:
+    """What a block returns that tells the page something about its run; without a host the result alone."""
+    return {"ui": shown, "result": result} if hosted() else result
+
+
+def file_entry(path: Path, temporary: bool) -> dict[str, str]:
+    """How the page asks the host for a file of its output or temporary folder."""
     subfolder = path.parent.relative_to(_save_folder(temporary)).as_posix()
-    entry = {
+    return {
         "filename": path.name,
         "subfolder": "" if subfolder == "." else subfolder,
         "type": "temp" if temporary else "output",
     }
-    return {"ui": {"images": [entry], "animated": (True,)}, "result": result}
+
+
+def show_video(path: Path, temporary: bool, result: tuple[Any, ...]) -> Any:
+    """What a block returns that plays a video in itself; without a host the result alone."""
+    return show({"images": [file_entry(path, temporary)], "animated": (True,)}, result)

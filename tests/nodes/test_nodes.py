@@ -37,7 +37,7 @@ def model(workplace):
 @pytest.fixture
 def parts(model, image, audio):
     """What the sampler is connected to."""
-    face, _ = run("EMOFaceRegion", image=image, x=8, y=10, width=20, height=24)
+    face, *_ = run("EMOFaceRegion", image=image, x=8, y=10, width=20, height=24)
     reference, _ = run("EMOReferenceNet", model=model, image=image, face=face)
     voice, *_ = run("EMOEncodeAudio", model=model, audio=audio)
     return {"model": model, "reference": reference, "voice": voice}
@@ -50,7 +50,7 @@ def test_the_blocks_make_a_video_as_long_as_the_voice(workplace, model, image, a
     voice, sound, frame_count, fps = run("EMOEncodeAudio", model=model, audio=audio, start=0.1, duration=0.23)
     assert (frame_count, fps) == (6, 25.0)  # 0.23 s at the model's 25 fps, rounded up
     assert sound["waveform"].shape == (1, 2, 1840) and sound["sample_rate"] == 8000
-    face, mask = run("EMOFaceRegion", image=image, x=8, y=10, width=20, height=24)
+    face, mask, *_ = run("EMOFaceRegion", image=image, x=8, y=10, width=20, height=24)
     assert mask.shape == (1, 48, 40) and mask.sum() == 20 * 24 and mask[0, 10, 8] == 1
     reference, portrait = run("EMOReferenceNet", model=model, image=image, face=face)
     assert portrait.shape == (1, 32, 32, 3)
@@ -82,7 +82,7 @@ def test_the_simple_block_makes_the_same_video_as_the_blocks(
     height = round(model.config.defaults.face_share * 48)
     width = round(0.8 * height)
     middle = {"x": (40 - width) // 2, "y": (48 - height) // 2, "width": width, "height": height}
-    face, _ = run("EMOFaceRegion", image=image, **middle)
+    face, *_ = run("EMOFaceRegion", image=image, **middle)
     reference, _ = run("EMOReferenceNet", model=model, image=image, face=face)
     voice, sound, _, fps = run("EMOEncodeAudio", model=model, audio=audio)
     (latent,) = run("EMOSampler", model=model, reference=reference, voice=voice)
@@ -106,7 +106,7 @@ def test_margins_given_by_hand_widen_the_movement_mask(model, image):
     (still,) = run("EMOHeadMotion", model=model, style="by speed", speed=0.0)
 
     def mask(**margins):
-        face, _ = run("EMOFaceRegion", image=image, x=12, y=14, width=16, height=20, **margins)
+        face, *_ = run("EMOFaceRegion", image=image, x=12, y=14, width=16, height=20, **margins)
         reference, _ = run("EMOReferenceNet", model=model, image=image, face=face)
         return reference.movement_mask(still, model.config)[0, 0]
 
@@ -119,7 +119,7 @@ def test_margins_given_by_hand_widen_the_movement_mask(model, image):
 def test_a_mask_says_where_the_face_is(image):
     mask = torch.zeros(1, 48, 40)
     mask[0, 5:25, 10:30] = 1
-    face, drawn = run("EMOFaceRegion", image=image, mask=mask)
+    face, drawn, *_ = run("EMOFaceRegion", image=image, mask=mask)
     assert str(face.region) == "10,5,20,20" and torch.equal(drawn, mask)
 
 
@@ -130,6 +130,33 @@ def test_sound_that_does_not_fit_the_frames_is_cut_or_padded_and_said(workplace,
     (path,) = run("EMOCombineVideo", images=frames[:5], audio=audio)
     assert path.name == "EMO_00002_.mp4"
     assert abs(read_video(path).voice.duration_s - 0.2) < 1e-3 and "the audio is cut" in caplog.text
+
+
+def test_a_face_drawn_in_the_editor_is_the_same_as_in_numbers(image):
+    drawn = '{"x": 8, "y": 10, "width": 20, "height": 24, "picture": [40, 48]}'
+    margins = {"margin_x": 0.1, "margin_y": 0.5}
+    by_editor, mask, crop, preview = run("EMOFaceRegion", image=image, region=drawn, **margins)
+    by_numbers, *_ = run("EMOFaceRegion", image=image, x=8, y=10, width=20, height=24, **margins)
+    assert by_editor == by_numbers and mask.sum() == 20 * 24
+    # 2 pixels on the left and right, 12 above and below, of which 2 are above the picture.
+    assert torch.equal(crop, image[:, 0:46, 6:30])
+    assert preview.shape == image.shape and not torch.equal(preview, image)
+    inside = slice(14, 30)
+    assert torch.equal(preview[:, inside, inside.start : 24], image[:, inside, inside.start : 24])
+
+
+def test_a_drawn_curve_moves_the_head_as_it_says(parts, model, audio):
+    points = "[[0, 0.0], [0.5, 2.0]]"
+    (motion,) = run("EMOHeadMotion", model=model, style="by curve", curve=points, audio=audio)
+    assert motion.speeds(0, 2, 4).tolist() == [[0.0, 1.0]] and motion.highest_speed == 2.0
+    (level,) = run("EMOHeadMotion", model=model, style="by curve", curve="[[0, 2.0]]")
+    (constant,) = run("EMOHeadMotion", model=model, style="by speed", speed=2.0)
+    (drawn,), (one,), (other,) = (
+        run("EMOSampler", **parts, motion=motion) for motion in (motion, level, constant)
+    )
+    assert torch.equal(one["samples"], other["samples"])
+    assert not torch.equal(drawn["samples"], one["samples"])
+    assert "draw the curve" in refused("EMOHeadMotion", model=model, style="by curve")
 
 
 # --- bad input: the node turns red with the project's words ---
@@ -143,20 +170,24 @@ def test_pictures_that_cannot_be_used_are_refused(model, image):
     assert "an empty mask" in refused("EMOFaceRegion", image=image, mask=torch.zeros(1, 48, 40))
     assert "the picture's own size" in refused("EMOFaceRegion", image=image, mask=torch.ones(1, 64, 64))
     assert "a MASK of shape [2," in refused("EMOFaceRegion", image=image, mask=torch.ones(2, 48, 40))
+    drawn = '{"x": 8, "y": 10, "width": 20, "height": 24, "picture": [64, 64]}'
+    assert "drawn on a picture of 64x64 pixels for one of 40x48" in refused(
+        "EMOFaceRegion", image=image, region=drawn
+    )
     assert "inside the picture" in refused("EMOFaceRegion", image=image, x=30, width=20, height=20)
-    face, _ = run("EMOFaceRegion", image=image, width=20, height=20)
+    face, *_ = run("EMOFaceRegion", image=image, width=20, height=20)
     larger = torch.rand(1, 96, 80, 3)
     assert "one and the same picture" in refused("EMOReferenceNet", model=model, image=larger, face=face)
 
 
 def test_an_upscalers_overshoot_is_cut(image):
-    face, _ = run("EMOFaceRegion", image=image * 1.1 - 0.05, width=20, height=20)
+    face, *_ = run("EMOFaceRegion", image=image * 1.1 - 0.05, width=20, height=20)
     assert face.picture_px == (40, 48)
 
 
 def test_no_face_and_no_detector_is_an_error_unless_the_middle_is_wanted(workplace, image, caplog):
     assert "by hand" in refused("EMOFaceRegion", image=image)
-    face, _ = run("EMOFaceRegion", image=image, if_no_face="take the middle of the picture")
+    face, *_ = run("EMOFaceRegion", image=image, if_no_face="take the middle of the picture")
     assert face.region.x + face.region.width / 2 == pytest.approx(20, abs=0.5)
     assert "no face detector weights" in caplog.text
 
