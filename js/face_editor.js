@@ -198,6 +198,8 @@ class FaceEditor {
 
   drawPicture(region) {
     const { size, address } = this.picture;
+    // A node that is as tall as what it holds gets as tall as the picture; any other keeps its height.
+    this.drawing.style.setProperty("--emo-aspect", Math.max(0.75, size[0] / size[1]));
     const fit = this.fit();
     const whole = toView({ x: 0, y: 0, width: size[0], height: size[1] }, fit);
     for (const [key, value] of Object.entries(whole)) this.image.setAttribute(key, value);

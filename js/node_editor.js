@@ -7,10 +7,12 @@ const SVG = "http://www.w3.org/2000/svg";
 const STYLE = `
 .emo-editor { display: flex; flex-direction: column; gap: 4px; width: 100%; height: 100%; box-sizing: border-box;
   font: 11px/1.3 sans-serif; color: var(--descrip-text, #999); }
-.emo-editor svg { flex: 1 1 0; min-height: 0; width: 100%; display: block; touch-action: none; user-select: none;
+.emo-editor svg { flex: 1 1 auto; min-height: 0; max-height: 100%; width: 100%; display: block;
+  aspect-ratio: var(--emo-aspect, 2); touch-action: none; user-select: none;
   background: var(--comfy-input-bg, #222); border-radius: 4px; outline: none; }
 .emo-editor svg:focus { box-shadow: inset 0 0 0 1px var(--p-primary-color, #5a9cf8); }
-.emo-editor text { font: 10px sans-serif; fill: var(--descrip-text, #999); pointer-events: none; }
+.emo-editor svg * { pointer-events: none; }
+.emo-editor text { font: 10px sans-serif; fill: var(--descrip-text, #999); }
 .emo-editor footer { display: flex; gap: 6px; align-items: flex-start; min-height: 28px; }
 .emo-editor output { flex: 1; overflow: hidden; display: -webkit-box; -webkit-box-orient: vertical;
   -webkit-line-clamp: 2; }

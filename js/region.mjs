@@ -65,14 +65,21 @@ export function handlesOf(box) {
   return handles;
 }
 
-/** What a press at a point of the view begins: a handle's name, "move", or "draw". */
+/** What a press at a point of the view begins: the edges it takes ("n", "sw", ...), "move", or "draw". */
 export function grabAt(point, box, reach) {
   if (!box) return "draw";
-  const distance = (handle) => Math.max(Math.abs(handle.x - point.x), Math.abs(handle.y - point.y));
-  const [nearest] = handlesOf(box).sort((one, other) => distance(one) - distance(other));
-  if (distance(nearest) <= reach) return nearest.name;
-  const inside = (at, start, length) => at >= start && at <= start + length;
-  return inside(point.x, box.x, box.width) && inside(point.y, box.y, box.height) ? "move" : "draw";
+  const column = edgeAt(point.x, box.x, box.width, reach, ["w", "e"]);
+  const row = edgeAt(point.y, box.y, box.height, reach, ["n", "s"]);
+  if (column === null || row === null) return "draw";
+  return row + column || "move";
+}
+
+// The edge near a place, "" for between the edges, null for beyond them. Of a small box half is left to move it.
+function edgeAt(at, start, length, reach, names) {
+  const near = Math.min(reach, length / 4);
+  if (at < start - near || at > start + length + near) return null;
+  if (at <= start + near) return names[0];
+  return at >= start + length - near ? names[1] : "";
 }
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);

@@ -41,11 +41,13 @@ test("the graph's zoom does not move a point within its element", () => {
   }
 });
 
-test("a press takes the nearest handle, the inside, or begins a new box", () => {
+test("a press takes an edge, a corner, the inside, or begins a new box", () => {
   const names = handlesOf(REGION).map(({ name }) => name);
   assert.deepEqual(names.sort(), ["e", "n", "ne", "nw", "s", "se", "sw", "w"]);
   assert.equal(grabAt({ x: 103, y: 76 }, REGION, 8), "nw");
   assert.equal(grabAt({ x: 200, y: 322 }, REGION, 8), "s");
+  assert.equal(grabAt({ x: 296, y: 111 }, REGION, 8), "e");
+  assert.equal(grabAt({ x: 16, y: 16 }, { x: 10, y: 10, width: 12, height: 12 }, 8), "move");
   assert.equal(grabAt({ x: 200, y: 200 }, REGION, 8), "move");
   assert.equal(grabAt({ x: 90, y: 60 }, REGION, 8), "draw");
   assert.equal(grabAt({ x: 200, y: 200 }, null, 8), "draw");
