@@ -4,7 +4,7 @@ Everything of the host is imported inside functions, so that the blocks are decl
 """
 
 from .compute import DTYPES, compute_device, compute_dtype, manage
-from .display import Report, native_video, progress, show_video, workflow_metadata
+from .display import Report, file_entry, native_video, progress, show, show_video, workflow_metadata
 from .folders import MODEL_FOLDER, find_model_file, model_files, model_folders, model_path, output_path
 from .present import hosted
 
@@ -14,6 +14,7 @@ __all__ = [
     "Report",
     "compute_device",
     "compute_dtype",
+    "file_entry",
     "find_model_file",
     "hosted",
     "manage",
@@ -23,6 +24,7 @@ __all__ = [
     "native_video",
     "output_path",
     "progress",
+    "show",
     "show_video",
     "workflow_metadata",
 ]

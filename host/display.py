@@ -85,14 +85,21 @@ def workflow_metadata(prompt: Any, extra_pnginfo: Any) -> dict[str, str]:
     return {name: json.dumps(value) for name, value in graph.items()}
 
 
-def show_video(path: Path, temporary: bool, result: tuple[Any, ...]) -> Any:
-    """What a block returns that plays a video in itself; without a host the result alone."""
-    if not hosted():
-        return result
+def show(shown: dict[str, Any], result: tuple[Any, ...]) -> Any:
+    """What a block returns that tells the page something about its run; without a host the result alone."""
+    return {"ui": shown, "result": result} if hosted() else result
+
+
+def file_entry(path: Path, temporary: bool) -> dict[str, str]:
+    """How the page asks the host for a file of its output or temporary folder."""
     subfolder = path.parent.relative_to(save_folder(temporary)).as_posix()
-    entry = {
+    return {
         "filename": path.name,
         "subfolder": "" if subfolder == "." else subfolder,
         "type": "temp" if temporary else "output",
     }
-    return {"ui": {"images": [entry], "animated": (True,)}, "result": result}
+
+
+def show_video(path: Path, temporary: bool, result: tuple[Any, ...]) -> Any:
+    """What a block returns that plays a video in itself; without a host the result alone."""
+    return show({"images": [file_entry(path, temporary)], "animated": (True,)}, result)

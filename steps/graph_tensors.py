@@ -6,6 +6,7 @@ AUDIO {"waveform": [B, C, T], "sample_rate": Hz}.
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,21 @@ def _check_image(image: Tensor) -> None:
         )
 
 
+@dataclass(frozen=True)
+class LocatedFace:
+    """A face in a picture, and how it was found.
+
+    Attributes:
+        region: the face in pixels of the picture.
+        how: a sentence for the user, which tells of a fallback.
+        assumed: whether no face was found and the middle of the picture is taken instead.
+    """
+
+    region: FaceRegion
+    how: str
+    assumed: bool = False
+
+
 def locate_face(
     portrait: Portrait,
     by_hand: FaceRegion | None = None,
@@ -79,7 +95,7 @@ def locate_face(
     index: int | None = None,
     detector_weights: Path | None = None,
     middle_share: float | None = None,
-) -> FaceRegion:
+) -> LocatedFace:
     """The face of a picture: by hand, else by mask, else by the detector, else the middle if that is wanted.
 
     Args:
@@ -94,14 +110,29 @@ def locate_face(
     Raises:
         InputError: see `find_face_region`, or a batch of masks.
     """
+    if by_hand is not None:
+        return LocatedFace(find_face_region(portrait, by_hand), f"face by hand: {by_hand}")
+    if mask is not None:
+        region = find_face_region(portrait, mask=_one_mask(mask))
+        return LocatedFace(region, f"face by mask: {region}")
+    fallbacks: list[str] = []
     detector: Callable[[Portrait], list[FaceRegion]] = partial(detect_faces, weights_path=detector_weights)
     if middle_share is not None:
-        detector = partial(_faces_or_middle, detector=detector, share=middle_share)
-    return find_face_region(portrait, by_hand, None if mask is None else _one_mask(mask), index, detector)
+        detector = partial(
+            _faces_or_middle, detector=detector, share=middle_share, on_fallback=fallbacks.append
+        )
+    region = find_face_region(portrait, index=index, detector=detector)
+    if fallbacks:
+        log.warning(fallbacks[0])
+        return LocatedFace(region, fallbacks[0], assumed=True)
+    return LocatedFace(region, f"face by detector: {region}")
 
 
 def _faces_or_middle(
-    portrait: Portrait, detector: Callable[[Portrait], list[FaceRegion]], share: float
+    portrait: Portrait,
+    detector: Callable[[Portrait], list[FaceRegion]],
+    share: float,
+    on_fallback: Callable[[str], None],
 ) -> list[FaceRegion]:
     try:
         faces, why = detector(portrait), "the detector saw none"
@@ -113,7 +144,7 @@ def _faces_or_middle(
     height = round(min(share * height_px, width_px / _FACE_ASPECT))
     width = round(height * _FACE_ASPECT)
     middle = FaceRegion((width_px - width) // 2, (height_px - height) // 2, width, height)
-    log.warning("no face found (%s): the middle of the picture is taken for the face, %s", why, middle)
+    on_fallback(f"no face found ({why}): the middle of the picture is taken for the face, {middle}")
     return [middle]
 
 

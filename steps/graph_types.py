@@ -38,6 +38,15 @@ class Face:
     margin_x: float | None = None
     margin_y: float | None = None
 
+    def margins(self, motion: HeadMotion) -> tuple[float, float]:
+        """The margins (x, y) given, or those that suit the motion."""
+        x, y = (motion.movement_margin if own is None else own for own in (self.margin_x, self.margin_y))
+        return x, y
+
+    def movement_box(self, motion: HeadMotion) -> FaceRegion:
+        """The box the face may move in, in pixels of the picture."""
+        return movement_box(self.region, *self.margins(motion), *self.picture_px)
+
 
 @dataclass(frozen=True, eq=False)
 class PortraitReference:
@@ -58,11 +67,7 @@ class PortraitReference:
     def movement_mask(self, motion: HeadMotion, config: EmoConfig) -> Tensor:
         """The face locator's mask [1, 1, s*h, s*w], with the face's own margins where they are given."""
         height_px, width_px = self.fitted.pixels.shape[-2:]
-        margin_x, margin_y = (
-            motion.movement_margin if margin is None else margin
-            for margin in (self.face.margin_x, self.face.margin_y)
-        )
-        box = movement_box(self.fitted.region, margin_x, margin_y, width_px, height_px)
+        box = movement_box(self.fitted.region, *self.face.margins(motion), width_px, height_px)
         return movement_mask(replace(self.fitted, region=box), replace(motion, margin=0.0), config)
 
 
@@ -185,10 +190,10 @@ def simple_request(
     """
     defaults = model.config.defaults
     portrait = portrait_of_image(image)
-    region = locate_face(portrait, detector_weights=detector_weights, middle_share=defaults.face_share)
+    face = locate_face(portrait, detector_weights=detector_weights, middle_share=defaults.face_share)
     return TalkRequest(
         portrait=portrait,
-        region=region,
+        region=face.region,
         voice=voice_of_audio(audio),
         motion=motion_of_style("normal", defaults),
         sampling=settings_of(defaults),

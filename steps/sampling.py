@@ -149,7 +149,7 @@ def sample_clips(
         reference: from `run_reference_net`.
         voice_features: of all generated frames [1, padded frames, D], from `encode_voice`.
         mask: the movement region [1, 1, s*h, s*w], s the model's `mask_scale`.
-        motion: the head's speed.
+        motion: the head's speed, constant or over time.
         timeline: of the voice; its clip length may differ from the one that the model was trained on.
         settings: steps, scheduler, guidance, seed.
         on_progress: told of every finished step; may raise to cancel.
@@ -158,7 +158,6 @@ def sample_clips(
     config = networks.config
     device = reference.latents.device
     count = timeline.frames_per_clip
-    speed = speed_buckets(motion.speeds(count).to(device), config.speed)
     channels, height, width = reference.latents.shape[1:]
     correlation = config.diffusion.noise_correlation_frames
     noise = FrameNoise(correlation, (channels, height, width), settings.seed)
@@ -169,6 +168,8 @@ def sample_clips(
         )  # [1, F, 2m+1, D]
         tokens = networks.audio_projection(windows)
         before = None if last is None else motion_features(networks, last)
+        speeds = motion.speeds(span.first_frame, count, timeline.fps)
+        speed = speed_buckets(speeds.to(device), config.speed)
         conditions = networks.backbone.prepare(reference.features, before, tokens, mask.to(device), speed)
         scheduler = make_scheduler(settings.scheduler, config.diffusion)
         scheduler.set_timesteps(settings.steps, device=device)  # type: ignore[attr-defined]

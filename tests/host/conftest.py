@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from host.page import chromium, comfy_page, opened_page, shots  # noqa: F401 - fixtures
 
 ROOT = Path(__file__).resolve().parents[2]
 WHY_SKIPPED = "no host: set COMFYUI_PATH to a ComfyUI folder (make test-host COMFYUI_PATH=...)"

@@ -11,9 +11,9 @@ import pytest
 
 from comfyui_emo import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
 from comfyui_emo.models.config import SamplingDefaults
-from comfyui_emo.nodes.motion import BY_SPEED
+from comfyui_emo.nodes.motion import BY_CURVE, BY_SPEED
 from comfyui_emo.nodes.sampler import MODELS_OWN
-from comfyui_emo.steps.head_motion import MAX_SPEED, STYLES
+from comfyui_emo.steps.head_motion import MAX_SPEED, STYLES, USUAL_SPEED
 from comfyui_emo.steps.sampling import MAX_STEPS
 from comfyui_emo.steps.schedulers import SCHEDULER_NAMES
 
@@ -70,7 +70,10 @@ def test_choices_are_those_of_the_steps():
     assert sampler["scheduler"][0] == [MODELS_OWN, *SCHEDULER_NAMES]
     assert sampler["steps"][1]["max"] == MAX_STEPS
     motion = NODE_CLASS_MAPPINGS["EMOHeadMotion"].INPUT_TYPES()["required"]
-    assert motion["style"][0] == [*STYLES, BY_SPEED] and motion["speed"][1]["max"] == MAX_SPEED
+    assert motion["style"][0] == [*STYLES, BY_SPEED, BY_CURVE]
+    assert motion["speed"][1]["max"] == MAX_SPEED and motion["speed"][1]["default"] == USUAL_SPEED
+    shown_for = f"{USUAL_SPEED} degrees per frame"
+    assert shown_for in NODE_CLASS_MAPPINGS["EMOFaceRegion"].OUTPUT_TOOLTIPS[3]
     assert set(STYLES) <= set(SamplingDefaults.__dataclass_fields__)
 
 

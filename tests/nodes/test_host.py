@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
-from comfyui_emo import host
+from comfyui_emo import NODE_CLASS_MAPPINGS, host
 
 
 class Cancelled(Exception):
@@ -117,6 +118,33 @@ def test_a_video_plays_in_the_block_and_goes_on_as_the_hosts_own(comfyui, tmp_pa
     assert shown == {"ui": {"images": [entry], "animated": (True,)}, "result": ("result",)}
     temporary = host.show_video(host.output_path("EMO", temporary=True), True, ())
     assert temporary["ui"]["images"][0] == {"filename": "EMO_00007_.mp4", "subfolder": "", "type": "temp"}
+
+
+def test_a_face_region_tells_the_page_what_it_found(comfyui, tmp_path, caplog):
+    comfyui.known["emo"][0].append(str(tmp_path))
+    (tmp_path / "temp").mkdir()
+    run = NODE_CLASS_MAPPINGS["EMOFaceRegion"]().locate
+    image = torch.rand(1, 48, 40, 3)
+    output = run(image, 8, 10, 20, 24, -1, -1.0, -1.0, "stop")
+    shown = output["ui"]
+    assert shown["text"] == ["face by hand: 8,10,20,24"]
+    assert shown["emo_face"] == [{"region": [8, 10, 20, 24], "picture": [40, 48], "assumed": False}]
+    assert shown["emo_picture"] == [{"filename": "EMO_face_00007_.jpg", "subfolder": "", "type": "temp"}]
+    with Image.open(tmp_path / "temp" / "EMO_face_00007_.jpg") as copy:
+        assert copy.size == (40, 48)
+    assert len(output["result"]) == 4
+    fallback = run(image, 0, 0, 0, 0, -1, -1.0, -1.0, "take the middle of the picture")["ui"]
+    assert "the middle of the picture is taken for the face" in fallback["text"][0]
+    assert fallback["text"][0] in caplog.text and fallback["emo_face"][0]["assumed"]
+
+
+def test_head_motion_gives_the_page_the_waveform_to_draw_over(comfyui):
+    audio = {"waveform": torch.linspace(-1, 1, 8000).expand(1, 2, -1), "sample_rate": 16000}
+    run = NODE_CLASS_MAPPINGS["EMOHeadMotion"]().choose
+    (shown,) = run(None, "by curve", 0.5, audio, "[[0, 1]]")["ui"]["emo_waveform"]
+    assert shown["duration_s"] == 0.5 and len(shown["peaks"]) <= 600
+    assert shown["peaks"][0] == shown["peaks"][-1] == 1.0 and min(shown["peaks"]) < 0.01
+    assert run(None, "by speed", 0.5)["ui"] == {}
 
 
 def test_the_device_is_the_hosts(comfyui):
