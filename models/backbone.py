@@ -1,14 +1,19 @@
 """The Backbone (paper, section 3.2): the denoising UNet over the frames of a clip, and its conditions."""
 
+from dataclasses import replace
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .attention import KeyValue, zero_parameters
+from ..errors import InputError
+from .attention import zero_parameters
 from .conditions import ClipConditions, SiteConditions
 from .config import EmoConfig
 from .face_locator import FaceLocator
 from .reference_net import SiteFeatures
-from .skeleton import Skeleton
+from .region_audio import VoiceRegions
+from .skeleton import Site, Skeleton
+from .temporal import TemporalModule
 
 
 class Backbone(Skeleton):
@@ -27,50 +32,88 @@ class Backbone(Skeleton):
 
     def prepare(
         self,
-        portrait: tuple[SiteFeatures, ...],
+        portrait: tuple[SiteFeatures, ...] | None,
         motion: tuple[Tensor, ...] | None,
         voice_tokens: Tensor | None,
         mask: Tensor | None,
         speed: Tensor | None,
+        context: Tensor | None = None,
+        regions: VoiceRegions | None = None,
     ) -> ClipConditions:
         """Project the conditions of a clip once, for all of its denoising steps.
 
         Args:
-            portrait: the ReferenceNet's features of the portrait, a row a clip.
-            motion: the ReferenceNet's outputs of the motion frames, [B, n, C, h, w] a site; None for the
+            portrait: the ReferenceNet's features of the portrait, a row a clip (or as the configuration's
+                `in_turn` says); None: no portrait, the unconditional half of guidance on it.
+            motion: the ReferenceNet's features of the motion frames, [B, n, C, h, w] a site; None for the
                 first clip, whose motion features are zero maps (paper, section 3.3).
             voice_tokens: from `AudioProjection` [B, F, T, W]; None: no voice.
-            mask: the face region [B, 1, s*h, s*w]; None: the face may be anywhere.
+            mask: the face region [B, c, s*h, s*w], or one for every frame [B, F, c, s*h, s*w]; None: the
+                face may be anywhere.
             speed: from `speed_buckets` [B, F, (2m+1)*d]; None: no speed given.
+            context: identity tokens [B, T, W]; None: none.
+            regions: where the voice is heard, in a model that hears it region by region.
+
+        Raises:
+            InputError: no regions for a model that needs them.
         """
+        if regions is None and any(site.audio is not None for site in self.sites):
+            raise InputError(
+                got="no voice regions",
+                allowed="the masks of the whole picture, the face and the lips",
+                do="make them of the face region",
+            )
         sites = []
-        for index, (transformer, temporal) in enumerate(
-            zip(self.transformers, self.temporal_modules, strict=True)
-        ):
-            reference = voice = None
-            if transformer is not None:
-                reference = self._project_reference(transformer, portrait[index])
-                voice = None if voice_tokens is None else transformer.block.audio.project(voice_tokens)
-            features = self._motion_features(
-                portrait[index].output, None if motion is None else motion[index]
-            )
-            sites.append(
-                SiteConditions(
-                    reference=reference,
-                    voice=voice,
-                    motion=None if features is None else temporal.motion_tokens(features),
-                    speed=None if speed is None else temporal.speed.project(speed),
-                )
-            )
-        return ClipConditions(tuple(sites), None if mask is None else self.face_locator(mask))
+        for index, site in enumerate(self.sites):
+            features = None if portrait is None else portrait[index]
+            moved = None if motion is None else motion[index]
+            conditions = self._prepare_transformer(site, features, voice_tokens, context)
+            if site.audio is not None and regions is not None:
+                masks = regions.masks[site.depth]
+                heard = site.audio.block.prepare(voice_tokens, masks, regions.weights)
+                conditions = replace(conditions, regions=heard)
+            if site.temporal is not None:
+                conditions = self._prepare_temporal(site.temporal, conditions, features, moved, speed)
+            sites.append(conditions)
+        return ClipConditions(tuple(sites), None if mask is None else self._locate(mask))
 
-    def _project_reference(self, transformer, features: SiteFeatures) -> KeyValue:
-        return transformer.block.attn2.project(features.reference, transformer.positions(features.output))
+    def _prepare_transformer(
+        self, site: Site, features: SiteFeatures | None, voice: Tensor | None, context: Tensor | None
+    ) -> SiteConditions:
+        if site.transformer is None:
+            return SiteConditions()
+        block = site.transformer.block
+        reference = None
+        if features is not None and features.reference is not None:
+            positions = site.transformer.positions(features.output)
+            reference = block.project_reference(features.reference, positions)
+        return SiteConditions(
+            reference=reference,
+            voice=None if voice is None or block.audio is None else block.audio.project(voice),
+            context=None if context is None or block.context is None else block.context.project(context),
+        )
 
-    def _motion_features(self, like: Tensor, features: Tensor | None) -> Tensor | None:
-        if self.motion_frames == 0 or features is not None:
-            return features
-        return like.new_zeros(len(like), self.motion_frames, *like.shape[1:])
+    def _prepare_temporal(
+        self,
+        temporal: TemporalModule,
+        conditions: SiteConditions,
+        features: SiteFeatures | None,
+        motion: Tensor | None,
+        speed: Tensor | None,
+    ) -> SiteConditions:
+        if motion is None and self.motion_frames and features is not None:
+            output = features.output
+            motion = output.new_zeros(len(output), self.motion_frames, *output.shape[1:])
+        return replace(
+            conditions,
+            motion=None if motion is None else temporal.motion_tokens(motion),
+            speed=None if speed is None or temporal.speed is None else temporal.speed.project(speed),
+        )
+
+    def _locate(self, mask: Tensor) -> Tensor:
+        """Mask [B, c, H, W] or [B, F, c, H, W] -> the locator's output [B, 1 or F, C, h, w]."""
+        frames = mask[:, None] if mask.ndim == 4 else mask
+        return self.face_locator(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
 
     def forward(self, latents: Tensor, timesteps: Tensor, conditions: ClipConditions) -> Tensor:
         """Noisy latents [B, F, C, h, w] at timesteps [B] or [1] -> the prediction, of the same shape."""
@@ -84,14 +127,16 @@ class Backbone(Skeleton):
         self, latents: Tensor, timesteps: Tensor, conditions: ClipConditions, temporal: bool
     ) -> Tensor:
         frame_count = latents.shape[1]
-        transformers, temporal_modules = self.transformers, self.temporal_modules
+        sites = self.sites
 
         def visit(index: int, hidden: Tensor) -> Tensor:
-            site, transformer = conditions.sites[index], transformers[index]
-            if transformer is not None:
-                hidden = transformer.read(hidden, site.reference, site.voice)
-            if temporal:
-                hidden = temporal_modules[index](hidden, frame_count, site.motion, site.speed)
+            layers, site = sites[index], conditions.sites[index]
+            if layers.transformer is not None:
+                hidden = layers.transformer.read(hidden, site)
+            if layers.audio is not None and site.regions is not None:
+                hidden = layers.audio(hidden, site.regions)
+            if temporal and layers.temporal is not None:
+                hidden = layers.temporal(hidden, frame_count, site.motion, site.speed)
             return hidden
 
         time = self.time_embedding(timesteps)
@@ -104,8 +149,8 @@ class Backbone(Skeleton):
     def _enter(self, latents: Tensor, face: Tensor | None) -> Tensor:
         """conv_in with the face locator's output added before or after it -> [B*F, C, h, w]."""
         if face is not None and self.place == "latent":
-            latents = latents + face[:, None]
+            latents = latents + face
         hidden = self.conv_in(latents.flatten(0, 1))
         if face is not None and self.place == "conv_in":
-            hidden = (hidden.unflatten(0, latents.shape[:2]) + face[:, None]).flatten(0, 1)
+            hidden = (hidden.unflatten(0, latents.shape[:2]) + face).flatten(0, 1)
         return hidden

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from .attention import KeyValue
+from .region_audio import RegionVoice
 
 
 @dataclass(frozen=True)
@@ -16,12 +17,16 @@ class SiteConditions:
         voice: keys and values of the voice, a row a frame; None: no voice.
         motion: tokens of the motion frames [B*h*w, n, C].
         speed: keys and values of the head speed over the frames, a row a clip; None: no speed given.
+        context: keys and values of the identity tokens, a row a clip; None: none.
+        regions: the voice region by region, in a model that hears it so.
     """
 
-    reference: KeyValue | None
-    voice: KeyValue | None
-    motion: Tensor | None
-    speed: KeyValue | None
+    reference: KeyValue | None = None
+    voice: KeyValue | None = None
+    motion: Tensor | None = None
+    speed: KeyValue | None = None
+    context: KeyValue | None = None
+    regions: RegionVoice | None = None
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ class ClipConditions:
 
     Attributes:
         sites: the conditions of every site, in the order of the walk.
-        face: the face locator's output [B, C, h, w]; None: the face may be anywhere.
+        face: the face locator's output [B, 1 or F, C, h, w]; None: the face may be anywhere.
     """
 
     sites: tuple[SiteConditions, ...]

@@ -9,14 +9,27 @@ from typing import Any
 
 from ..errors import InputError
 from .autoencoder import AutoencoderConfig
-from .network_config import AudioConfig, LocatorConfig, SpatialConfig, SpeedConfig, TemporalConfig
+from .network_config import (
+    AudioConfig,
+    ContextConfig,
+    LocatorConfig,
+    ReferenceConfig,
+    ResamplerConfig,
+    SpatialConfig,
+    SpeedConfig,
+    TemporalConfig,
+    require,
+)
 from .voice_encoder import VoiceEncoderConfig
 
 __all__ = [
     "AudioConfig",
+    "ContextConfig",
     "DiffusionConfig",
     "EmoConfig",
     "LocatorConfig",
+    "ReferenceConfig",
+    "ResamplerConfig",
     "SamplingDefaults",
     "SpatialConfig",
     "SpeedConfig",
@@ -79,12 +92,15 @@ class EmoConfig:
     """A whole model. The defaults are the full SD 1.5 size of the paper.
 
     The autoencoder and voice encoder may be None: then they are files of their own
-    (sd-vae-ft-mse, wav2vec2-base-960h).
+    (sd-vae-ft-mse, wav2vec2-base-960h). A context or resampler of None: the model has none.
     """
 
     name: str = "emo-sd15"
     spatial: SpatialConfig = field(default_factory=SpatialConfig)
+    reference: ReferenceConfig = field(default_factory=ReferenceConfig)
+    context: ContextConfig | None = None
     audio: AudioConfig = field(default_factory=AudioConfig)
+    resampler: ResamplerConfig | None = None
     temporal: TemporalConfig = field(default_factory=TemporalConfig)
     locator: LocatorConfig = field(default_factory=LocatorConfig)
     speed: SpeedConfig = field(default_factory=SpeedConfig)
@@ -97,6 +113,13 @@ class EmoConfig:
         """As plain values, for the metadata of a file of weights."""
         return asdict(self)
 
+    def __post_init__(self) -> None:
+        require(
+            (self.audio.projection == "resampler") == (self.resampler is not None),
+            f"audio projection {self.audio.projection!r} and resampler {self.resampler}",
+            "a resampler where the projection is one, and nowhere else",
+        )
+
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "EmoConfig":
         """Back from `to_dict`, also after a way through JSON.
@@ -106,7 +129,10 @@ class EmoConfig:
         """
         parts = {
             "spatial": SpatialConfig,
+            "reference": ReferenceConfig,
+            "context": ContextConfig,
             "audio": AudioConfig,
+            "resampler": ResamplerConfig,
             "temporal": TemporalConfig,
             "locator": LocatorConfig,
             "speed": SpeedConfig,
