@@ -75,7 +75,7 @@ class Backbone(Skeleton):
             if site.temporal is not None:
                 conditions = self._prepare_temporal(site.temporal, conditions, features, moved, speed)
             sites.append(conditions)
-        return ClipConditions(tuple(sites), None if mask is None else self._locate(mask))
+        return ClipConditions(tuple(sites), None if mask is None else self.locate(mask))
 
     def _prepare_transformer(
         self, site: Site, features: SiteFeatures | None, voice: Tensor | None, context: Tensor | None
@@ -110,7 +110,22 @@ class Backbone(Skeleton):
             speed=None if speed is None or temporal.speed is None else temporal.speed.project(speed),
         )
 
-    def _locate(self, mask: Tensor) -> Tensor:
+    def hear(
+        self, conditions: ClipConditions, voice_tokens: Tensor | None, face: Tensor | None
+    ) -> ClipConditions:
+        """The conditions of a window of a long clip: another voice [B, F, T, W] and located face.
+
+        For models that hear the voice in their transformer blocks; everything else is kept as projected.
+        """
+        sites = [
+            site
+            if layers.transformer is None or layers.transformer.block.audio is None or voice_tokens is None
+            else replace(site, voice=layers.transformer.block.audio.project(voice_tokens))
+            for layers, site in zip(self.sites, conditions.sites, strict=True)
+        ]
+        return ClipConditions(tuple(sites), face)
+
+    def locate(self, mask: Tensor) -> Tensor:
         """Mask [B, c, H, W] or [B, F, c, H, W] -> the locator's output [B, 1 or F, C, h, w]."""
         frames = mask[:, None] if mask.ndim == 4 else mask
         return self.face_locator(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])

@@ -31,7 +31,7 @@ class SiteConditions:
 
 @dataclass(frozen=True)
 class ClipConditions:
-    """Everything that stays the same over the denoising steps of a clip.
+    """Everything that stays the same over the denoising steps of a clip, or of a window of a long one.
 
     Attributes:
         sites: the conditions of every site, in the order of the walk.

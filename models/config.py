@@ -5,7 +5,7 @@ One `EmoConfig` and `build.py` give the networks; the same code gives the full S
 """
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import InputError
 from .autoencoder import AutoencoderConfig
@@ -28,6 +28,7 @@ __all__ = [
     "DiffusionConfig",
     "EmoConfig",
     "LocatorConfig",
+    "LoopConfig",
     "ReferenceConfig",
     "ResamplerConfig",
     "SamplingDefaults",
@@ -56,6 +57,32 @@ class DiffusionConfig:
     zero_terminal_snr: bool = True
     prediction_type: str = "v_prediction"
     noise_correlation_frames: float = 0.0
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """How a video longer than a clip is denoised.
+
+    Attributes:
+        kind: "clips" (one after the other, each from the last frames of the one before) or "windows" (all
+            frames at every step, in overlapping windows whose predictions are averaged).
+        overlap_frames: frames that neighbouring windows share.
+        closed: whether the windows wrap from the end of the video to its start.
+        rotation_frames: frames by which closed windows move on from step to step.
+        noise_limit: the noise that sampling starts from is clamped to plus and minus this; None: it is not.
+        noise_skip: numbers drawn from the seed before the noise, so that a seed gives the published result.
+    """
+
+    kind: Literal["clips", "windows"] = "clips"
+    overlap_frames: int = 0
+    closed: bool = False
+    rotation_frames: int = 0
+    noise_limit: float | None = None
+    noise_skip: int = 0
+
+    def __post_init__(self) -> None:
+        require(self.kind in ("clips", "windows"), f"loop {self.kind!r}", "'clips' or 'windows'")
+        require(self.overlap_frames >= 0, f"overlap_frames {self.overlap_frames}", "0 or more")
 
 
 @dataclass(frozen=True)
@@ -105,6 +132,7 @@ class EmoConfig:
     locator: LocatorConfig = field(default_factory=LocatorConfig)
     speed: SpeedConfig = field(default_factory=SpeedConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
     defaults: SamplingDefaults = field(default_factory=SamplingDefaults)
     autoencoder: AutoencoderConfig | None = None
     voice_encoder: VoiceEncoderConfig | None = None
@@ -118,6 +146,11 @@ class EmoConfig:
             (self.audio.projection == "resampler") == (self.resampler is not None),
             f"audio projection {self.audio.projection!r} and resampler {self.resampler}",
             "a resampler where the projection is one, and nowhere else",
+        )
+        require(
+            self.loop.overlap_frames < self.temporal.frames_per_clip,
+            f"{self.loop.overlap_frames} overlapping frames of {self.temporal.frames_per_clip}",
+            "fewer than the frames of a window",
         )
 
     @classmethod
@@ -137,6 +170,7 @@ class EmoConfig:
             "locator": LocatorConfig,
             "speed": SpeedConfig,
             "diffusion": DiffusionConfig,
+            "loop": LoopConfig,
             "defaults": SamplingDefaults,
             "autoencoder": AutoencoderConfig,
             "voice_encoder": VoiceEncoderConfig,

@@ -118,6 +118,10 @@ class AudioConfig:
         place: where tokens are heard: "block" (in the transformer block), "module" (in a block of its own
             after it, region by region) or "none" (the voice does not enter the networks).
         scale: factor on the output of an audio-attention in the block.
+        features: what a frame's voice features are: "resampled" (every block's state, averaged over the
+            frame), "interpolated" (every block's state, of convolution features that were interpolated to
+            the frame rate), "doubled" (the last state, interpolated to two rows a frame), "spectrogram" (the
+            states of a spectrogram encoder at 50 Hz) or "none".
     """
 
     feature_width: int = 12 * 768
@@ -128,6 +132,7 @@ class AudioConfig:
     projection: Literal["linear", "resampler", "none"] = "linear"
     place: Literal["block", "module", "none"] = "block"
     scale: float = 1.0
+    features: Literal["resampled", "interpolated", "doubled", "spectrogram", "none"] = "resampled"
 
     def __post_init__(self) -> None:
         require(
@@ -216,11 +221,13 @@ class LocatorConfig:
         place: where its output is added: "latent" (the paper's text) or "conv_in" (after the Backbone's first
             convolution, what every public checkpoint of this skeleton does).
         channels_in: channels of the mask or drawing that it reads.
+        guides: whether the unconditional half of guidance is told too, so that guidance leaves it alone.
     """
 
     channels: tuple[int, ...] = (16, 32, 96, 256)
     place: Literal["latent", "conv_in"] = "conv_in"
     channels_in: int = 1
+    guides: bool = False
 
     def __post_init__(self) -> None:
         require(self.place in ("latent", "conv_in"), f"locator place {self.place!r}", "'latent' or 'conv_in'")
