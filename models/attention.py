@@ -64,7 +64,7 @@ class Attention(nn.Module):
         A context of None is one whose values are zero: what remains of it is the bias of the output.
         """
         if context is None:
-            return self.output.bias.to(hidden.dtype).expand_as(hidden)
+            return self.output(hidden.new_zeros(1, 1, hidden.shape[-1])).expand_as(hidden)
         return self.output(self.attended(hidden, context, positions))
 
     def attended(self, hidden: Tensor, context: KeyValue, positions: Tensor | None = None) -> Tensor:

@@ -104,11 +104,11 @@ class Backbone(Skeleton):
         if motion is None and self.motion_frames and features is not None:
             output = features.output
             motion = output.new_zeros(len(output), self.motion_frames, *output.shape[1:])
-        return replace(
-            conditions,
-            motion=None if motion is None else temporal.motion_tokens(motion),
-            speed=None if speed is None or temporal.speed is None else temporal.speed.project(speed),
-        )
+        told = None
+        if speed is not None and temporal.speed is not None:
+            told = temporal.speed.project(speed.to(self.dtype))
+        moved = None if motion is None else temporal.motion_tokens(motion)
+        return replace(conditions, motion=moved, speed=told)
 
     def hear(
         self, conditions: ClipConditions, voice_tokens: Tensor | None, face: Tensor | None
@@ -128,10 +128,10 @@ class Backbone(Skeleton):
     def locate(self, mask: Tensor) -> Tensor:
         """Mask [B, c, H, W] or [B, F, c, H, W] -> the locator's output [B, 1 or F, C, h, w]."""
         frames = mask[:, None] if mask.ndim == 4 else mask
-        return self.face_locator(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+        return self.face_locator(frames.flatten(0, 1).to(self.dtype)).unflatten(0, frames.shape[:2])
 
     def forward(self, latents: Tensor, timesteps: Tensor, conditions: ClipConditions) -> Tensor:
-        """Noisy latents [B, F, C, h, w] at timesteps [B] or [1] -> the prediction, of the same shape."""
+        """Noisy latents [B, F, C, h, w] at timesteps [B] or [1] -> the prediction, in the same dtype."""
         return self._denoise(latents, timesteps, conditions, temporal=True)
 
     def forward_images(self, latents: Tensor, timesteps: Tensor, conditions: ClipConditions) -> Tensor:
@@ -157,9 +157,10 @@ class Backbone(Skeleton):
         time = self.time_embedding(timesteps)
         if len(time) > 1:
             time = time.repeat_interleave(frame_count, dim=0)
-        hidden = self._enter(latents, conditions.face)
+        hidden = self._enter(latents.to(self.dtype), conditions.face)
         hidden = self.walk(hidden, time, visit)
-        return self.conv_out(F.silu(self.conv_norm_out(hidden))).unflatten(0, latents.shape[:2])
+        predicted = self.conv_out(F.silu(self.conv_norm_out(hidden))).unflatten(0, latents.shape[:2])
+        return predicted.to(latents.dtype)
 
     def _enter(self, latents: Tensor, face: Tensor | None) -> Tensor:
         """conv_in with the face locator's output added before or after it -> [B*F, C, h, w]."""

@@ -80,13 +80,16 @@ class RegionAudioBlock(nn.Module):
         The mask is one number a place, so that a region's output layer and its entry are one matrix.
         """
         weighted = masks[..., None] * masks.new_tensor(weights)[:, None, None, None]  # [3, R, N, 1]
-        mixing, constant = [], weighted.new_zeros(())
+        mixing: list[Tensor] = []
+        constant = weighted.new_zeros(())
         for attention, entry, weight, mask in zip(
             self.attentions, self.entries, weights, weighted, strict=True
         ):
-            into = entry.weight[:, :, 0, 0].float()
-            mixing.append(into @ attention.output.weight.float())
-            constant = constant + mask * (into @ attention.output.bias.float()) + weight * entry.bias.float()  # type: ignore[operator]
+            into, bias = entry.weight[:, :, 0, 0].to(masks.device, torch.float32), attention.output.bias
+            mixing.append(into @ attention.output.weight.to(into))
+            constant = constant + mask * (into @ bias.to(into))
+            if entry.bias is not None:
+                constant = constant + weight * entry.bias.to(into)
         dtype = self.norm1.weight.dtype
         voice = None
         if tokens is not None:

@@ -132,6 +132,11 @@ class Skeleton(nn.Module):
             self.up_blocks.append(level)
 
     @property
+    def dtype(self) -> torch.dtype:
+        """What the network computes in; what enters it is brought to it."""
+        return self.conv_in.weight.dtype
+
+    @property
     def _down(self) -> list[Level]:
         return list(self.down_blocks)  # type: ignore[arg-type]
 

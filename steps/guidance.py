@@ -1,6 +1,5 @@
 """What both halves of guidance read, for models whose unconditional half knows neither portrait nor voice."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,8 @@ from ..models.build import EmoNetworks
 from ..models.conditions import ClipConditions
 from ..models.reference_net import SiteFeatures
 from ..models.region_audio import VoiceRegions
+from .sampling import OnStep, no_step
+from .schedulers import predicted_clean
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,12 +138,13 @@ def denoise_halves(
     halves: Halves,
     scheduler: Any,
     guidance: float,
-    on_step: Callable[[int], None] = lambda step: None,
+    on_step: OnStep = no_step,
 ) -> Tensor:
     """From noise [1, F, C, h, w] to one clip's latents; the scheduler has its timesteps set."""
     x = noise * scheduler.init_noise_sigma
     for step, t in enumerate(scheduler.timesteps, start=1):
-        v = halves.predict(backbone, scheduler.scale_model_input(x, t), t, guidance)
+        x_in = scheduler.scale_model_input(x, t)
+        v = halves.predict(backbone, x_in, t, guidance)
         x = scheduler.step(v, t, x).prev_sample
-        on_step(step)
+        on_step(step, predicted_clean(scheduler, x_in, v, t))
     return x

@@ -1,6 +1,5 @@
 """Overlapping windows over the frames of a long video, all of which are denoised together."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,6 +9,8 @@ from ..errors import InputError
 from ..models.build import EmoNetworks
 from ..models.config import LoopConfig
 from .guidance import Halves
+from .sampling import OnStep, no_step
+from .schedulers import predicted_clean
 
 
 def frame_windows(frame_count: int, window: int, loop: LoopConfig, step: int) -> list[list[int]]:
@@ -77,7 +78,7 @@ def denoise_windows(
     noise: Tensor,
     scheduler: Any,
     guidance: float,
-    on_step: Callable[[int], None] = lambda step: None,
+    on_step: OnStep = no_step,
 ) -> Tensor:
     """From noise [1, N, C, h, w] to the latents of the whole video, of the same shape.
 
@@ -103,6 +104,7 @@ def denoise_windows(
             halves = conditions.of(frames)
             total[:, frames] += halves.predict(networks.backbone, x_in[:, frames], t, guidance)
             hits[frames] += 1
-        x = scheduler.step(total / hits[:, None, None, None], t, x).prev_sample
-        on_step(step + 1)
+        v = total / hits[:, None, None, None]
+        x = scheduler.step(v, t, x).prev_sample
+        on_step(step + 1, predicted_clean(scheduler, x_in, v, t))
     return x
