@@ -1,6 +1,6 @@
 """From a configuration to networks."""
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import nn
@@ -14,6 +14,10 @@ from .reference_net import ReferenceNet
 from .voice_encoder import VoiceEncoder
 from .voice_resampler import VoiceResampler
 
+if TYPE_CHECKING:
+    from .picture_autoencoder import PictureAutoencoder
+    from .spectrogram_encoder import SpectrogramEncoder
+
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -23,7 +27,7 @@ class EmoNetworks(nn.Module):
     Attributes:
         audio_projection: windows of voice features -> tokens.
         identity_projection: face embedding -> identity tokens; None where the model has none.
-        autoencoder, voice_encoder: None for a model that uses files of their own.
+        autoencoder, voice_encoder: None for a model that uses files of their own, until these are loaded.
     """
 
     def __init__(self, config: EmoConfig):
@@ -36,6 +40,8 @@ class EmoNetworks(nn.Module):
         self.identity_projection = None
         if context is not None and context.embedding_width is not None:
             self.identity_projection = IdentityProjection(context, context.embedding_width)
+        self.autoencoder: Autoencoder | PictureAutoencoder | None
+        self.voice_encoder: VoiceEncoder | SpectrogramEncoder | None
         self.autoencoder = None if config.autoencoder is None else Autoencoder(config.autoencoder)
         self.voice_encoder = None if config.voice_encoder is None else VoiceEncoder(config.voice_encoder)
 

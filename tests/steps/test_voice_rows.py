@@ -9,7 +9,7 @@ from families import FIXTURES, SMALL_HALLO, SMALL_V_EXPRESS, recorded, relative_
 from safetensors.torch import save_file
 
 from comfyui_emo.errors import InputError, WeightsError
-from comfyui_emo.models.checkpoints.voice_files import is_wav2vec2, is_whisper, wav2vec2_from, whisper_from
+from comfyui_emo.models.checkpoints.external_files import is_wav2vec2, is_whisper, wav2vec2_from, whisper_from
 from comfyui_emo.models.checkpoints.weight_source import WeightSource, open_weights
 from comfyui_emo.models.spectrogram_encoder import SpectrogramEncoderConfig, log_mel
 from comfyui_emo.models.voice_encoder import VoiceEncoderConfig

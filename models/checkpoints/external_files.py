@@ -1,4 +1,4 @@
-"""Published files of voice encoders: wav2vec2-base-960h and whisper-tiny, in any of their usual layouts."""
+"""Files that families need beside their own: voice encoders and the picture autoencoder, as published."""
 
 import re
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import WeightsError
+from ..picture_autoencoder import PictureAutoencoder
 from ..spectrogram_encoder import SpectrogramEncoder, SpectrogramEncoderConfig
 from ..voice_encoder import VoiceEncoder, VoiceEncoderConfig
 from .detect import seems_to_be
@@ -56,6 +57,37 @@ _WHISPER = _Layout(
     _WHISPER_NAMES,
     "https://huggingface.co/openai/whisper-tiny",
 )
+_AUTOENCODER = _Layout(
+    "sd-vae-ft-mse",
+    r"^(encoder|decoder|quant_conv|post_quant_conv)\.",
+    (
+        (r"^", r"vae."),
+        # The names of diffusers before 0.12, which the published file keeps.
+        (r"\.query\.", r".to_q."),
+        (r"\.key\.", r".to_k."),
+        (r"\.value\.", r".to_v."),
+        (r"\.proj_attn\.", r".to_out.0."),
+    ),
+    "https://huggingface.co/stabilityai/sd-vae-ft-mse",
+)
+
+
+def is_autoencoder(source: WeightSource) -> bool:
+    """Whether a file holds a picture autoencoder in diffusers' layout."""
+    return "post_quant_conv.weight" in source.tensors
+
+
+def autoencoder_from(
+    source: WeightSource, autoencoder: PictureAutoencoder | None = None
+) -> PictureAutoencoder:
+    """The picture autoencoder from a published file; without one to fill, of the published size.
+
+    Raises:
+        WeightsError: it holds something else.
+    """
+    filled = autoencoder or PictureAutoencoder()
+    _fill(filled, source, _AUTOENCODER)
+    return filled
 
 
 def is_wav2vec2(source: WeightSource) -> bool:
