@@ -36,6 +36,7 @@ def run(arguments: argparse.Namespace) -> str:
     voice = _voice(arguments)
     model = open_model(arguments.model, arguments.family) if arguments.model else load_model()
     _tell(model)
+    model.networks.to(device)
     defaults = model.config.defaults
     request = TalkRequest(
         portrait,

@@ -64,6 +64,8 @@ class Backbone(Skeleton):
                 do="make them of the face region",
             )
         sites = []
+        if portrait is not None:
+            portrait = tuple(site.to(self.dtype) for site in portrait)
         for index, site in enumerate(self.sites):
             features = None if portrait is None else portrait[index]
             moved = None if motion is None else motion[index]

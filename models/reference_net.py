@@ -28,6 +28,12 @@ class SiteFeatures:
             return self.output
         return self.reference.transpose(1, 2).unflatten(2, self.output.shape[-2:])
 
+    def to(self, target: torch.device | torch.dtype) -> "SiteFeatures":
+        """The same on a device, or in a dtype."""
+        return SiteFeatures(
+            None if self.reference is None else self.reference.to(target), self.output.to(target)
+        )
+
 
 class ReferenceNet(Skeleton):
     """The Backbone's skeleton without temporal modules and without what comes after the last site read.

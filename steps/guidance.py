@@ -61,10 +61,12 @@ def identity_tokens(networks: EmoNetworks, identity: Tensor | None, guided: bool
         return None
     width = context.embedding_width
     shape = (1, context.tokens, context.token_width) if width is None else (1, width)
-    nobody = next(networks.parameters()).new_zeros(shape)
+    projection = networks.identity_projection
+    like = networks.backbone.conv_in.weight if projection is None else projection.proj.weight
+    nobody = like.new_zeros(shape)
     known = nobody if identity is None else identity.to(nobody)
     given = torch.cat([nobody, known]) if guided else known
-    return given if networks.identity_projection is None else networks.identity_projection(given)
+    return given if projection is None else projection(given).to(networks.backbone.dtype)
 
 
 @torch.inference_mode()

@@ -98,14 +98,14 @@ def animate_published(
     on_progress: OnProgress,
     identity: Tensor | None = None,
 ) -> Iterator[Tensor]:
-    """Frames [F, 3, H, W] in 0..1, as many in all as the voice lasts.
+    """Frames [F, 3, H, W] in 0..1, as many in all as the voice lasts; the networks are on `device`.
 
     Raises:
         WeightsError: the autoencoder or the voice encoder is missing.
         InputError: the model moves by other means than a voice.
     """
     require_complete(model)
-    networks, config = model.networks.to(device), model.config
+    networks, config = model.networks, model.config
     loop, window = config.loop, config.temporal.frames_per_clip
     dtype = networks.backbone.dtype
     count = timeline.padded_frame_count

@@ -4,6 +4,7 @@ from copy import deepcopy
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,7 +12,8 @@ from comfyui_emo.errors import InputError
 from comfyui_emo.models.avatar import avatar_config
 from comfyui_emo.models.build import build_networks
 from comfyui_emo.models.conditions import ClipConditions
-from comfyui_emo.steps.head_motion import HeadMotion, motion_of_style
+from comfyui_emo.models.speed_layers import speed_buckets
+from comfyui_emo.steps.head_motion import HeadMotion, SpeedCurve, motion_of_style
 from comfyui_emo.steps.reference import Reference
 from comfyui_emo.steps.sampling import SamplingSettings, denoise_clip, sample_clips
 from comfyui_emo.steps.schedulers import SCHEDULER_NAMES, make_scheduler, signal_levels
@@ -126,7 +128,11 @@ def test_each_step_tells_the_clean_latents_that_its_prediction_means():
 
 
 def sample(
-    networks, settings: SamplingSettings, samples: int = 6400, progress=lambda p: None
+    networks,
+    settings: SamplingSettings,
+    samples: int = 6400,
+    progress=lambda p: None,
+    motion: HeadMotion | None = None,
 ) -> torch.Tensor:
     """10 frames of 0.4 s of voice at 25 fps, in 3 clips of 4."""
     generator = torch.Generator().manual_seed(5)
@@ -136,7 +142,8 @@ def sample(
         reference = Reference(latents, networks.reference_net(latents))
     features = torch.randn(1, timeline.padded_frame_count, 20, generator=generator)
     mask = torch.ones(1, 1, 16, 16)
-    clips = sample_clips(networks, reference, features, mask, HeadMotion(0.5), timeline, settings, progress)
+    motion = motion or HeadMotion(0.5)
+    clips = sample_clips(networks, reference, features, mask, motion, timeline, settings, progress)
     return torch.cat(list(clips), dim=1)
 
 
@@ -173,6 +180,22 @@ def test_a_clip_starts_from_the_last_frames_of_the_one_before(networks, monkeypa
         expected = networks.reference_net(latents[0, 2:4])
     for site, given in zip(expected, seen[1], strict=True):
         torch.testing.assert_close(given[0], site.output)
+
+
+def test_each_clip_gets_its_own_part_of_a_speed_curve(networks, monkeypatch):
+    seen = []
+    original = networks.backbone.prepare
+
+    def prepare(*conditions):
+        seen.append(conditions[-1])
+        return original(*conditions)
+
+    monkeypatch.setattr(networks.backbone, "prepare", prepare)
+    curve = SpeedCurve(((0.0, 0.2), (0.4, 1.0)))
+    sample(networks, SamplingSettings(2), motion=HeadMotion(curve))
+    speeds = torch.from_numpy(curve.speeds_at(np.arange(12) / 25)).float()  # 3 clips of 4 frames
+    for given, clip in zip(seen, speeds.split(4), strict=True):
+        torch.testing.assert_close(given, speed_buckets(clip[None], networks.config.speed))
 
 
 def test_progress_counts_steps_and_clips(networks):
