@@ -147,7 +147,8 @@ def test_a_truncated_model(refused, tmp_path, model_path):
 
 def test_a_model_of_another_architecture(refused, tmp_path):
     save_file({"unet.weight": torch.zeros(2)}, tmp_path / "other.safetensors")
-    assert "other.safetensors seems to be nothing known (1 tensors: unet.weight" in refused(model=tmp_path / "other.safetensors")
+    said = refused(model=tmp_path / "other.safetensors")
+    assert "other.safetensors seems to be nothing known (1 tensors: unet.weight" in said
 
 
 class MakesAFolder:
