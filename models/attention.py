@@ -15,6 +15,18 @@ class KeyValue(NamedTuple):
     values: Tensor
     bias: Tensor | None = None
 
+    def joined(self, other: "KeyValue", in_turn: bool) -> "KeyValue":
+        """These B rows with the tokens of another's R rows behind each.
+
+        With `in_turn` row b takes row (B + b) % R of the other; without it each of them serves B / R
+        successive rows.
+        """
+        rows, other_rows = len(self.keys), len(other.keys)
+        place = torch.arange(rows, device=self.keys.device)
+        chosen = (rows + place) % other_rows if in_turn else place // (rows // other_rows)
+        pairs = ((self.keys, other.keys), (self.values, other.values))
+        return KeyValue(*(torch.cat([own, others[chosen]], dim=2) for own, others in pairs))
+
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None = None) -> Tensor:
     """Scaled dot-product attention over [B, heads, N, d]; `bias` [heads, Q, N] is added to the logits.
@@ -85,18 +97,44 @@ class Attention(nn.Module):
         of hidden (the frames of a clip, the places of a frame), without being copied for each.
         A context of None is one whose values are zero: what remains of it is the bias of the output.
         """
-        output: nn.Linear = self.to_out[0]  # type: ignore[assignment]
         if context is None:
-            return output(hidden.new_zeros(1, 1, hidden.shape[-1])).expand_as(hidden)
+            return self.output(hidden.new_zeros(1, 1, hidden.shape[-1])).expand_as(hidden)
+        return self.output(self.attended(hidden, context, positions))
+
+    def attended(self, hidden: Tensor, context: KeyValue, positions: Tensor | None = None) -> Tensor:
+        """As `forward`, before the output layer."""
         rows, count, width = hidden.shape
         shared = rows // len(context.keys)
         queries = self.to_q(hidden if positions is None else hidden + positions)
         queries = self._split(queries.reshape(rows // shared, shared * count, width))
         attended = attend(queries, *context)
-        return output(attended.transpose(1, 2).reshape(rows, count, width))
+        return attended.transpose(1, 2).reshape(rows, count, width)
+
+    @property
+    def output(self) -> nn.Linear:
+        """The output layer."""
+        return self.to_out[0]  # type: ignore[return-value]
 
     def _split(self, projected: Tensor) -> Tensor:
         return projected.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [B, heads, N, d]
+
+
+class CrossAttention(nn.Module):
+    """Attention of a map's places [B, N, C] to tokens of another kind, scaled and added to its input."""
+
+    def __init__(self, width: int, heads: int, token_width: int, scale: float = 1.0):
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.attn = Attention(width, heads, context_width=token_width, zero_output=True)
+        self.scale = scale
+
+    def project(self, tokens: Tensor) -> KeyValue:
+        """Tokens [B, T, W] -> keys and values."""
+        return self.attn.project(tokens)
+
+    def forward(self, hidden: Tensor, tokens: KeyValue | None) -> Tensor:
+        """tokens: from `project`; None stands for tokens of zeros."""
+        return torch.add(hidden, self.attn(self.norm(hidden), tokens), alpha=self.scale)
 
 
 class GatedLinear(nn.Module):

@@ -13,6 +13,7 @@ from .decoding import decode_clip
 from .face_region import FaceRegion, face_mask, movement_box
 from .head_motion import HeadMotion
 from .portrait import FittedPortrait, Portrait, fit_portrait
+from .published_talk import animate_published
 from .reference import run_reference_net
 from .sampling import OnProgress, SamplingSettings, no_progress, sample_clips
 from .timeline import FrameRate, Timeline
@@ -80,6 +81,11 @@ def animate(
     """As `talk_frames`, of a portrait at the model's size instead of the request's own."""
     networks, config = model.networks, model.config
     timeline = talk_timeline(model, request)
+    if config.audio.features != "resampled":
+        yield from animate_published(
+            model, fitted, request.voice, timeline, request.sampling, device, on_progress
+        )
+        return
     reference = run_reference_net(networks, fitted, device)
     features = encode_voice(networks, request.voice, timeline, device)
     mask = movement_mask(fitted, request.motion, config)
@@ -95,6 +101,11 @@ def talk_timeline(model: LoadedModel, request: TalkRequest) -> Timeline:
     voice = request.voice
     frames_per_clip = model.config.temporal.frames_per_clip
     return Timeline(len(voice.samples), voice.sample_rate_hz, request.fps, frames_per_clip)
+
+
+def part_count(model: LoadedModel, request: TalkRequest) -> int:
+    """Parts that are denoised one after the other: clips, or one whole of overlapping windows."""
+    return 1 if model.config.loop.kind == "windows" else talk_timeline(model, request).clip_count
 
 
 def talk(
