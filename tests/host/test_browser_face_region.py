@@ -144,6 +144,38 @@ def test_the_region_survives_saving_loading_copying_and_undoing(page):
     assert len(values) == 9 and values[:4] == [second[name] for name in ("x", "y", "width", "height")]
 
 
+def test_a_made_picture_is_shown_after_a_run_with_the_fallback_that_was_taken(page):
+    page.js("""id => {
+      const [loader, face] = [app.graph.getNodeById(1), app.graph.getNodeById(id)];
+      const invert = LiteGraph.createNode("ImageInvert");
+      invert.pos = [80, 560];
+      app.graph.add(invert);
+      loader.connect(0, invert, 0);
+      invert.connect(0, face, 0);
+      face.widgets.find((widget) => widget.name === "if_no_face").value = "take the middle of the picture";
+    }""", NODE)  # fmt: skip
+    page.settle()
+    editor = page.page.locator(".emo-editor")
+    assert "run once" in editor.inner_text()
+    assert page.run().status == "success"
+    page.page.wait_for_selector(f"{DRAWING} .found", state="attached", timeout=20_000)
+    assert "the middle of the picture is taken for the face" in editor.inner_text()
+    assert near(draw(page, 110, 75, 410, 455), 110, 75, 300, 380)
+    assert page.state(NODE, "region")["picture"] == [PICTURE, PICTURE]
+
+
+def test_numbers_from_another_node_cannot_be_drawn_over(page):
+    page.js("""id => {
+      const number = LiteGraph.createNode("PrimitiveInt");
+      app.graph.add(number);
+      const face = app.graph.getNodeById(id);
+      number.connect(0, face, face.findInputSlot("x"));
+    }""", NODE)  # fmt: skip
+    page.settle()
+    assert draw(page, 100, 100, 300, 300) is None
+    assert "connected numbers" in page.page.locator(".emo-editor").inner_text()
+
+
 @pytest.mark.parametrize("scale", [0.5, 1.7])
 def test_the_graphs_zoom_does_not_move_the_mouse_off_the_picture(page, scale):
     page.zoom(scale, 250, 90)
