@@ -31,6 +31,7 @@ def run(arguments: argparse.Namespace) -> str:
     region = _region(arguments, portrait)
     voice = _voice(arguments)
     model = load_model(arguments.model or BUNDLED_MODEL)
+    model.networks.to(device)
     defaults = model.config.defaults
     request = TalkRequest(
         portrait,

@@ -67,12 +67,12 @@ def save_folder(temporary: bool) -> Path:
 
 
 def output_path(prefix: str, temporary: bool = False, suffix: str = ".mp4") -> Path:
-    """A new file `<prefix>_00001_.mp4` in the host's output or temporary folder; subfolders are made.
+    """A new file `<prefix>_00001_<suffix>` in the host's output or temporary folder; subfolders are made.
 
     Args:
         prefix: name, with subfolders in front if wanted ("video/EMO").
         temporary: in the folder that the host empties when it starts.
-        suffix: end of the name.
+        suffix: end of the name, ".mp4" for example.
     """
     base = save_folder(temporary)
     if hosted():

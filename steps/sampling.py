@@ -11,6 +11,7 @@ from ..errors import InputError
 from ..models.audio_layers import feature_windows
 from ..models.backbone import Backbone, ClipConditions
 from ..models.build import EmoNetworks
+from ..models.config import EmoConfig
 from ..models.speed_layers import speed_buckets
 from .head_motion import HeadMotion
 from .noise import FrameNoise
@@ -139,6 +140,7 @@ def sample_clips(
     timeline: Timeline,
     settings: SamplingSettings,
     on_progress: OnProgress = no_progress,
+    earlier: Tensor | None = None,
 ) -> Iterator[Tensor]:
     """The latents of clip after clip [1, F, C, h, w], each started from the last n frames of the one before.
 
@@ -148,17 +150,18 @@ def sample_clips(
         voice_features: of all generated frames [1, padded frames, D], from `encode_voice`.
         mask: the movement region [1, 1, s*h, s*w], s the model's `mask_scale`.
         motion: the head's speed, constant or over time.
-        timeline: of the voice, with the model's clip length.
+        timeline: of the voice; its clip length may differ from the one that the model was trained on.
         settings: steps, scheduler, guidance, seed.
         on_progress: told of every finished step; may raise to cancel.
+        earlier: latents [1, n or more, C, h, w] of the frames before the first clip; None: there are none.
     """
     config = networks.config
     device = reference.latents.device
-    count = config.temporal.frames_per_clip
+    count = timeline.frames_per_clip
     channels, height, width = reference.latents.shape[1:]
     correlation = config.diffusion.noise_correlation_frames
     noise = FrameNoise(correlation, (channels, height, width), settings.seed)
-    last: Tensor | None = None
+    last = None if earlier is None else _motion_frames(earlier.to(device), config)
     for index, span in enumerate(timeline.clips(), start=1):
         windows = feature_windows(
             voice_features, config.audio.window, span.first_frame, count
@@ -183,5 +186,23 @@ def sample_clips(
             settings.portrait_guidance,
             on_step,
         )
-        last = latents[:, -config.temporal.motion_frames :] if config.temporal.motion_frames else None
+        last = _motion_frames(latents, config)
         yield latents[:, : span.kept_frames]
+
+
+def _motion_frames(latents: Tensor, config: EmoConfig) -> Tensor | None:
+    """The last n frames [1, n, C, h, w]; None for a model without motion frames.
+
+    Raises:
+        InputError: there are fewer.
+    """
+    wanted = config.temporal.motion_frames
+    if wanted == 0:
+        return None
+    if latents.shape[1] < wanted:
+        raise InputError(
+            got=f"{latents.shape[1]} frames to go on from",
+            allowed=f"{wanted} or more: as many motion frames has the model",
+            do="use clips of that length or more, and give that many earlier frames",
+        )
+    return latents[:, -wanted:]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..models.checkpoints.emo import LoadedModel
-from ..models.config import EmoConfig
+from ..models.config import LATENT_DOWNSCALE, EmoConfig
 from .decoding import decode_clip
 from .face_region import FaceRegion, face_mask, movement_box
 from .head_motion import HeadMotion
@@ -57,7 +57,7 @@ def movement_mask(fitted: FittedPortrait, motion: HeadMotion, config: EmoConfig)
     height_px, width_px = fitted.pixels.shape[-2:]
     margin = motion.movement_margin
     box = movement_box(fitted.region, margin, margin, width_px, height_px)
-    pixels_per_cell = 8 / config.locator.mask_scale
+    pixels_per_cell = LATENT_DOWNSCALE / config.locator.mask_scale
     height, width = round(height_px / pixels_per_cell), round(width_px / pixels_per_cell)
     return face_mask(box.scaled(1 / pixels_per_cell, 1 / pixels_per_cell), height, width)
 
@@ -65,7 +65,7 @@ def movement_mask(fitted: FittedPortrait, motion: HeadMotion, config: EmoConfig)
 def talk_frames(
     model: LoadedModel, request: TalkRequest, device: torch.device, on_progress: OnProgress = no_progress
 ) -> Iterator[Tensor]:
-    """Frames [F, 3, H, W] in 0..1, clip by clip; only one clip is ever held."""
+    """Frames [F, 3, H, W] in 0..1, clip by clip; only one clip is ever held. The networks are on `device`."""
     fitted = fit_to_model(request.portrait, request.region, model.config)
     return animate(model, fitted, request, device, on_progress)
 
@@ -78,7 +78,7 @@ def animate(
     on_progress: OnProgress = no_progress,
 ) -> Iterator[Tensor]:
     """As `talk_frames`, of a portrait at the model's size instead of the request's own."""
-    networks, config = model.networks.to(device), model.config
+    networks, config = model.networks, model.config
     timeline = talk_timeline(model, request)
     reference = run_reference_net(networks, fitted, device)
     features = encode_voice(networks, request.voice, timeline, device)

@@ -1,4 +1,4 @@
-"""Frames and voice to an mp4 file, frame by frame, in constant memory."""
+"""Frames and voice to a video file, frame by frame, in constant memory."""
 
 import logging
 import os
@@ -22,6 +22,10 @@ log = logging.getLogger(__name__)
 
 METADATA_KEYS = ("title", "artist", "comment", "description", "synopsis", "copyright", "date", "genre")
 """The keys of plain metadata that an mp4 file keeps."""
+GRAPH_KEYS = ("prompt", "workflow")
+"""The keys under which ComfyUI looks for the graph that made a file."""
+CONTAINERS = {".mp4": "mp4", ".mov": "mov"}
+"""Ends of file names, and FFmpeg's names of the formats."""
 
 _AAC_RATES_HZ = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 _AAC_FALLBACK_HZ = 48000
@@ -30,7 +34,7 @@ _BT709 = 1  # the number of BT.709 for primaries and transfer in H.264, ITU-T H.
 
 
 class VideoWriter:
-    """Writes one mp4 file (H.264 yuv420p and AAC); use it in a `with` statement.
+    """Writes one mp4 or mov file (H.264 yuv420p and AAC); use it in a `with` statement.
 
     The file appears under its name when the last frame is in and the block ends well. After any exception,
     Ctrl-C included, nothing is left behind, and a file that had the name before is untouched.
@@ -50,13 +54,13 @@ class VideoWriter:
         """Check the request; nothing is written before the `with` block starts.
 
         Args:
-            path: the file to make, ending in .mp4, in an existing folder.
+            path: the file to make, ending in .mp4 or .mov, in an existing folder.
             timeline: that of the voice; says how many frames will come and which samples sound with each.
             voice: the sound. A rate that AAC does not have is resampled to 48 kHz.
             width_px, height_px: size of the video, both even.
             crf: quality of H.264: 0 is lossless, 18 looks so, 51 is worst.
             preset: x264's preset, from ultrafast to veryslow.
-            metadata: plain text to store in the file, under keys of METADATA_KEYS.
+            metadata: plain text to store in the file, under keys of METADATA_KEYS and GRAPH_KEYS.
 
         Raises:
             InputError: a path, size, crf or metadata key that cannot be, or a timeline of another voice.
@@ -71,13 +75,10 @@ class VideoWriter:
                 allowed="the timeline of this very voice",
                 do="make the timeline from the voice that goes into the file",
             )
-        self._timeline = timeline
-        self._voice = voice
-        self._size = (width_px, height_px)
+        self._timeline, self._voice, self._size = timeline, voice, (width_px, height_px)
         self._crf, self._preset, self._metadata = crf, preset, dict(metadata or {})
         self._part = self._path.with_name(f".{self._path.name}-{uuid.uuid4().hex[:8]}.part")
-        self._undo = ExitStack()
-        self._written = 0
+        self._undo, self._written = ExitStack(), 0
 
     def __enter__(self) -> "VideoWriter":
         try:
@@ -100,9 +101,12 @@ class VideoWriter:
             self._audio_rate_hz = _AAC_FALLBACK_HZ
             self._samples = resample(voice.samples, voice.sample_rate_hz, _AAC_FALLBACK_HZ)
         # mp4's clock ticks once a sample: at its usual 1 ms the stored length of the sound would be rounded.
-        options = {"movflags": "faststart", "movie_timescale": str(self._audio_rate_hz)}
+        # Only as tags of its own does mp4 keep keys like "workflow".
+        flags = "faststart+use_metadata_tags" if set(GRAPH_KEYS) & set(self._metadata) else "faststart"
+        options = {"movflags": flags, "movie_timescale": str(self._audio_rate_hz)}
         self._undo.callback(self._part.unlink, missing_ok=True)
-        self._container = av.open(str(self._part.absolute()), "w", format="mp4", options=options)
+        kind = CONTAINERS[self._path.suffix.lower()]
+        self._container = av.open(str(self._part.absolute()), "w", format=kind, options=options)
         self._undo.callback(self._container.close)
         self._container.metadata.update(self._metadata)
         fps = self._timeline.fps
@@ -219,11 +223,11 @@ class VideoWriter:
 
 
 def check_output(path: Path) -> None:
-    """Raise InputError unless `path` can be the name of an mp4 in a folder that exists."""
-    if path.suffix.lower() != ".mp4":
-        raise InputError(
-            got=f"output {path}", allowed="a file name ending in .mp4", do=f"use {path.stem or 'out'}.mp4"
-        )
+    """Raise InputError unless `path` can be the name of a video in a folder that exists."""
+    if path.suffix.lower() not in CONTAINERS:
+        name = f"{path.stem or 'out'}.mp4"
+        allowed = f"a file name ending in {' or '.join(CONTAINERS)}"
+        raise InputError(got=f"output {path}", allowed=allowed, do=f"use {name}")
     if os.path.isdir(path):
         raise InputError(got=f"output {path}, a folder", allowed="a file name", do="choose another name")
     if not os.path.isdir(path.parent):
@@ -243,7 +247,7 @@ def _check_settings(width_px: int, height_px: int, crf: int, metadata: dict[str,
         )
     if not 0 <= crf <= 51:
         raise InputError(got=f"crf {crf}", allowed="0 to 51", do="set it, for example to 18")
-    unknown = sorted(set(metadata) - set(METADATA_KEYS))
+    unknown = sorted(set(metadata) - {*METADATA_KEYS, *GRAPH_KEYS})
     if unknown:
         raise InputError(
             got=f"metadata {', '.join(unknown)}",

@@ -29,7 +29,9 @@ def describe(node_id: str) -> dict:
             for name, (kind_of, options) in declared.items()
         ]
         for kind, declared in node.INPUT_TYPES().items()
+        if kind != "hidden"
     }
+    inputs["hidden"] = [list(pair) for pair in node.INPUT_TYPES().get("hidden", {}).items()]
     return {
         "inputs": inputs,
         "outputs": [list(pair) for pair in zip(node.RETURN_NAMES, node.RETURN_TYPES, strict=True)],
@@ -52,18 +54,19 @@ def test_declarations_are_as_saved_graphs_know_them():
 def test_every_block_explains_itself(node_id):
     node = NODE_CLASS_MAPPINGS[node_id]
     assert node_id.startswith("EMO") and NODE_DISPLAY_NAME_MAPPINGS[node_id]
-    assert node.CATEGORY == "EMO" and node.DESCRIPTION
+    assert node.CATEGORY.split("/")[0] == "EMO" and node.DESCRIPTION
     assert len(node.OUTPUT_TOOLTIPS) == len(node.RETURN_TYPES) == len(node.RETURN_NAMES)
     declared = node.INPUT_TYPES()
     inputs = {**declared["required"], **declared.get("optional", {})}
     tooltips = {name: options.get("tooltip", "") for name, (_, options) in inputs.items()}
     assert [name for name, tooltip in tooltips.items() if not tooltip.endswith(".")] == []
+    inputs |= declared.get("hidden", {})
     parameters = list(inspect.signature(getattr(node, node.FUNCTION)).parameters)
     assert parameters == ["self", *inputs]
 
 
 def test_choices_are_those_of_the_steps():
-    sampler = NODE_CLASS_MAPPINGS["EMOSampler"].INPUT_TYPES()["required"]
+    sampler = NODE_CLASS_MAPPINGS["EMOSamplerAdvanced"].INPUT_TYPES()["required"]
     assert sampler["scheduler"][0] == [MODELS_OWN, *SCHEDULER_NAMES]
     assert sampler["steps"][1]["max"] == MAX_STEPS
     motion = NODE_CLASS_MAPPINGS["EMOHeadMotion"].INPUT_TYPES()["required"]

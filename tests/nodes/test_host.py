@@ -22,7 +22,7 @@ def comfyui(tmp_path, monkeypatch):
     theirs = tmp_path / "elsewhere" / "emo"
     theirs.mkdir(parents=True)
     known = {"emo": ([str(theirs)], set())}
-    calls = SimpleNamespace(done=[], cancel=False, theirs=theirs, known=known)
+    calls = SimpleNamespace(done=[], texts=[], cancel=False, theirs=theirs, known=known)
 
     folder_paths: Any = ModuleType("folder_paths")
     folder_paths.models_dir = str(tmp_path / "models")
@@ -44,10 +44,21 @@ def comfyui(tmp_path, monkeypatch):
 
     management.throw_exception_if_processing_interrupted = throw
     utils: Any = ModuleType("comfy.utils")
-    utils.ProgressBar = lambda total: SimpleNamespace(update_absolute=calls.done.append)
+    utils.ProgressBar = lambda total: SimpleNamespace(
+        update_absolute=lambda done, total, preview: calls.done.append((done, preview))
+    )
+    options: Any = ModuleType("comfy.cli_args")
+    options.LatentPreviewMethod = SimpleNamespace(NoPreviews="none")
+    options.args = SimpleNamespace(preview_method="auto", preview_size=512, disable_metadata=False)
+    calls.args = options.args
+    server: Any = ModuleType("server")
+    server.PromptServer = SimpleNamespace(
+        instance=SimpleNamespace(send_progress_text=lambda text, node_id: calls.texts.append((node_id, text)))
+    )
     latest: Any = ModuleType("comfy_api.latest")
     latest.InputImpl = SimpleNamespace(VideoFromFile=lambda path: ("VIDEO", path))
-    for module in (folder_paths, ModuleType("comfy"), management, utils, ModuleType("comfy_api"), latest):
+    packages = (ModuleType("comfy"), ModuleType("comfy_api"))
+    for module in (*packages, folder_paths, management, utils, options, server, latest):
         monkeypatch.setitem(sys.modules, module.__name__, module)
     return calls
 
@@ -66,12 +77,36 @@ def test_models_are_listed_without_the_detector_and_found_in_any_folder(comfyui)
 
 
 def test_progress_goes_to_the_host_and_cancels(comfyui):
-    report = host.progress(3)
-    report(1)
+    report = host.progress(3, node_id="7")
+    report(1, "clip 1 of 3")
     comfyui.cancel = True
     with pytest.raises(Cancelled):
         report(2)
-    assert comfyui.done == [1, 2]
+    assert comfyui.done == [(1, None)] and comfyui.texts == [("7", "clip 1 of 3")]
+
+
+def test_a_preview_is_made_only_where_the_user_wants_one(comfyui):
+    made = []
+
+    def picture():
+        made.append(1)
+        return torch.full((4, 6, 3), 0.5)
+
+    report = host.progress(3)
+    report(1, picture=picture)
+    form, image, largest_side = comfyui.done[0][1]
+    assert (form, image.size, image.getpixel((0, 0)), largest_side) == ("JPEG", (6, 4), (128, 128, 128), 512)
+    comfyui.args.preview_method = "none"
+    host.progress(3)(2, picture=picture)
+    assert comfyui.done[1] == (2, None) and len(made) == 1
+
+
+def test_the_graph_is_stored_unless_the_user_has_turned_that_off(comfyui):
+    graph = ({"1": {}}, {"workflow": {"nodes": []}})
+    assert host.workflow_metadata(*graph) == {"prompt": '{"1": {}}', "workflow": '{"nodes": []}'}
+    assert host.workflow_metadata(None, None) == {}
+    comfyui.args.disable_metadata = True
+    assert host.workflow_metadata(*graph) == {}
 
 
 def test_a_video_plays_in_the_block_and_goes_on_as_the_hosts_own(comfyui, tmp_path):
