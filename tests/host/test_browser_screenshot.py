@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from host.page import ROOT, ComfyPage
 
-SIZE = {"width": 2400, "height": 1150}
-BORDER_PX = 30
+WIDTH_PX, BORDER_PX, TITLE_PX = 2400, 30, 40
 
 pytestmark = pytest.mark.skipif(
     "SCREENSHOTS" not in os.environ, reason="takes the README's picture: set SCREENSHOTS to a folder"
@@ -20,7 +19,6 @@ def test_picture_of_the_whole_graph(comfy, chromium):
     for kind in ("portraits", "voices"):
         shutil.copytree(ROOT / "assets" / kind, comfy.input_folder, dirs_exist_ok=True)
     page = ComfyPage(comfy, chromium, nodes_2=False)
-    page.page.set_viewport_size(SIZE)
     workflow = json.loads((ROOT / "workflows" / "talk-blocks.json").read_text(encoding="utf-8"))
     page.load(workflow)
     page.js("() => app.extensionManager.command.execute('Workspace.ToggleFocusMode')")
@@ -41,7 +39,7 @@ def test_picture_of_the_whole_graph(comfy, chromium):
 
 
 def fit_graph(page: ComfyPage) -> None:
-    """Show all nodes as large as they fit."""
+    """Show all nodes, and make the page as tall as they are."""
     left, top, right, bottom = page.js("""() => {
       const boxes = app.graph.nodes.map((node) => node.boundingRect);
       return [
@@ -49,6 +47,7 @@ def fit_graph(page: ComfyPage) -> None:
         Math.max(...boxes.map((box) => box[0] + box[2])), Math.max(...boxes.map((box) => box[1] + box[3])),
       ];
     }""")  # fmt: skip
-    width, height = SIZE["width"] - 2 * BORDER_PX, SIZE["height"] - 2 * BORDER_PX
-    scale = min(width / (right - left), height / (bottom - top))
-    page.zoom(scale, left - BORDER_PX / scale, top - BORDER_PX / scale)
+    scale = (WIDTH_PX - 2 * BORDER_PX) / (right - left)
+    height = round((bottom - top) * scale + 2 * BORDER_PX + TITLE_PX)
+    page.page.set_viewport_size({"width": WIDTH_PX, "height": height})
+    page.zoom(scale, left - BORDER_PX / scale, top - (BORDER_PX + TITLE_PX) / scale)
