@@ -10,6 +10,7 @@ from .config import EmoConfig
 from .face_locator import FaceLocator
 from .reference_net import SiteFeatures
 from .skeleton import Skeleton
+from .spatial import grid_squared_distances
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,10 @@ class Backbone(Skeleton):
         return ClipConditions(tuple(sites), None if mask is None else self.face_locator(mask.to(self.dtype)))
 
     def _project_reference(self, transformer, features: SiteFeatures) -> KeyValue:
-        return transformer.block.attn2.project(features.reference, transformer.positions(features.output))
+        output = features.output
+        height, width = output.shape[-2:]
+        distances = grid_squared_distances(height, width, output.device)
+        return transformer.block.attn2.project(features.reference, transformer.positions(output), distances)
 
     def _motion_features(self, like: Tensor, features: Tensor | None) -> Tensor | None:
         if self.motion_frames == 0 or features is not None:

@@ -32,6 +32,8 @@ class SpatialConfig:
         grid_positions: add 2-D sinusoids to queries and keys of self- and reference-attention. SD 1.5 has
             none and finds positions through its convolutions; a small network copies eyes to their place
             only with them.
+        local_reference: let reference-attention prefer nearby places, by a learned amount a head. A small
+            network that has to find this out by itself learns to copy colours, but neither eyes nor hair.
     """
 
     latent_channels: int = 4
@@ -42,6 +44,7 @@ class SpatialConfig:
     norm_groups: int = 32
     feed_forward_multiplier: int = 4
     grid_positions: bool = False
+    local_reference: bool = False
 
     def __post_init__(self) -> None:
         _require(

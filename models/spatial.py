@@ -70,10 +70,21 @@ class Upsample(nn.Module):
         return self.conv(F.interpolate(hidden, size=size, mode="nearest"))
 
 
+def _grid_axes(height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Rows [h] and columns [w] of a map on a 16x16 scale."""
+    rows = (torch.arange(height, device=device) + 0.5) * (16 / height)
+    return rows, (torch.arange(width, device=device) + 0.5) * (16 / width)
+
+
+def grid_squared_distances(height: int, width: int, device: torch.device) -> Tensor:
+    """Between all places of a map [h*w, h*w], on a 16x16 scale."""
+    places = torch.cartesian_prod(*_grid_axes(height, width, device))
+    return (places[:, None] - places[None]).square().sum(-1)
+
+
 def grid_positions(height: int, width: int, channels: int, device: torch.device) -> Tensor:
     """2-D sinusoids [h*w, C]: half of the channels from the row, half from the column, on a 16x16 scale."""
-    rows = (torch.arange(height, device=device) + 0.5) * (16 / height)
-    columns = (torch.arange(width, device=device) + 0.5) * (16 / width)
+    rows, columns = _grid_axes(height, width, device)
     by_row = sinusoid(rows, channels // 2)[:, None].expand(height, width, -1)
     by_column = sinusoid(columns, channels // 2)[None].expand(height, width, -1)
     return torch.cat([by_row, by_column], dim=-1).flatten(0, 1)
@@ -94,7 +105,7 @@ class TransformerBlock(nn.Module):
         self.attn1 = Attention(width, heads)
         self.norm2 = nn.LayerNorm(width)
         if reads:
-            self.attn2 = Attention(width, heads)
+            self.attn2 = Attention(width, heads, local=config.spatial.local_reference)
             self.audio = AudioAttention(width, heads, config.audio.token_width)
         self.norm3 = nn.LayerNorm(width)
         self.ff = FeedForward(width, config.spatial.feed_forward_multiplier)

@@ -106,7 +106,8 @@ class StageLoss(nn.Module):
             # Unrelated images: every frame is a clip of its own, with its own timestep and region.
             batch = _as_single_images(batch)
         noise = self._noise(batch.latents, generator)
-        timesteps = torch.randint(len(self.levels), (len(batch.latents),), generator=generator)
+        drawn = 1 - torch.rand(len(batch.latents), generator=generator) ** self.stage.timestep_power
+        timesteps = (drawn * len(self.levels)).long().clamp(max=len(self.levels) - 1)
         level = self.levels[timesteps][:, None, None, None, None]
         signal, spread = level.sqrt(), (1 - level).sqrt()
         noisy = signal * batch.latents + spread * noise
@@ -246,9 +247,10 @@ def main() -> None:
 
 
 def load_parts(networks: EmoNetworks, checkpoint: Path) -> None:
-    """Put a stage checkpoint's averaged weights into the networks."""
+    """Put a stage checkpoint's averaged weights into the networks; what it does not know stays as it is."""
     averaged = torch.load(checkpoint, weights_only=True)["averaged"]
-    nn.ModuleDict({part: getattr(networks, part) for part in PARTS}).load_state_dict(averaged)
+    parts = nn.ModuleDict({part: getattr(networks, part) for part in PARTS})
+    parts.load_state_dict({**parts.state_dict(), **averaged})
 
 
 if __name__ == "__main__":
