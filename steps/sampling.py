@@ -1,6 +1,6 @@
 """The sampler: clip after clip, from noise to latents (paper, sections 3.2 and 3.3)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +11,14 @@ from ..errors import InputError
 from ..models.audio_layers import feature_windows
 from ..models.backbone import Backbone, ClipConditions
 from ..models.build import EmoNetworks
+from ..models.config import EmoConfig
 from ..models.speed_layers import speed_buckets
 from .head_motion import HeadMotion
 from .noise import FrameNoise
 from .reference import Reference, motion_features
 from .schedulers import make_scheduler
 from .timeline import Timeline
+from .voice_encoding import VoiceStream
 
 MAX_STEPS = 1000
 
@@ -77,6 +79,37 @@ def no_progress(_: Progress) -> None:
     """For callers who do not watch."""
 
 
+@dataclass
+class SamplerState:
+    """Where the sampler stands between two clips; `sample_clips` keeps it up to date.
+
+    Attributes:
+        noise: of the clips to come.
+        clips_done: clips that are sampled.
+        last: latents of the last n frames [1, n, C, h, w]; None before the first clip, or without motion
+            frames.
+    """
+
+    noise: FrameNoise
+    clips_done: int = 0
+    last: Tensor | None = None
+
+    @classmethod
+    def start(cls, config: EmoConfig, latent_shape: tuple[int, int, int], seed: int) -> "SamplerState":
+        """Before the first clip; latent_shape is (C, h, w)."""
+        return cls(FrameNoise(config.diffusion.noise_correlation_frames, latent_shape, seed))
+
+    def to_tensors(self) -> dict[str, Tensor]:
+        """For a file; `clips_done` is not in it."""
+        last = {} if self.last is None else {"last": self.last.cpu()}
+        return {**self.noise.state(), **last}
+
+    def set_tensors(self, tensors: Mapping[str, Tensor], clips_done: int) -> None:
+        """Go on after so many clips, from what `to_tensors` gave then."""
+        self.noise.set_state(tensors)
+        self.clips_done, self.last = clips_done, tensors.get("last")
+
+
 def denoise_clip(
     backbone: Backbone,
     noise: Tensor,
@@ -103,57 +136,65 @@ def denoise_clip(
     return x
 
 
+def _windows(features: Tensor | VoiceStream, first_frame: int, count: int, reach: int) -> Tensor:
+    if isinstance(features, VoiceStream):
+        return features.windows(first_frame, count, reach)
+    return feature_windows(features, reach, first_frame, count)
+
+
 @torch.inference_mode()
 def sample_clips(
     networks: EmoNetworks,
     reference: Reference,
-    voice_features: Tensor,
+    voice_features: Tensor | VoiceStream,
     mask: Tensor,
     motion: HeadMotion,
     timeline: Timeline,
     settings: SamplingSettings,
     on_progress: OnProgress = no_progress,
+    state: SamplerState | None = None,
 ) -> Iterator[Tensor]:
     """The latents of clip after clip [1, F, C, h, w], each started from the last n frames of the one before.
 
     Args:
         networks: on the device of `reference`.
         reference: from `run_reference_net`.
-        voice_features: of all generated frames [1, padded frames, D], from `encode_voice`.
+        voice_features: of all generated frames [1, padded frames, D], from `encode_voice`; or a stream of
+            them.
         mask: the movement region [1, 1, s*h, s*w], s the model's `mask_scale`.
         motion: the head's speed.
         timeline: of the voice, with the model's clip length.
         settings: steps, scheduler, guidance, seed.
         on_progress: told of every finished step; may raise to cancel.
+        state: where to go on; before each clip is handed out it says where to go on after it.
     """
     config = networks.config
     device = reference.latents.device
-    count = config.temporal.frames_per_clip
+    count, motion_frames = config.temporal.frames_per_clip, config.temporal.motion_frames
     speed = speed_buckets(motion.speeds(count).to(device), config.speed)
-    channels, height, width = reference.latents.shape[1:]
-    correlation = config.diffusion.noise_correlation_frames
-    noise = FrameNoise(correlation, (channels, height, width), settings.seed)
-    last: Tensor | None = None
-    for index, span in enumerate(timeline.clips(), start=1):
-        windows = feature_windows(
-            voice_features, config.audio.window, span.first_frame, count
-        )  # [1, F, 2m+1, D]
+    state = state or SamplerState.start(config, tuple(reference.latents.shape[1:]), settings.seed)
+    for index in range(state.clips_done, timeline.clip_count):
+        span = timeline.clip(index)
+        windows = _windows(voice_features, span.first_frame, count, config.audio.window)  # [1, F, 2m+1, D]
         tokens = networks.audio_projection(windows)
-        before = None if last is None else motion_features(networks, last)
+        before = None if state.last is None else motion_features(networks, state.last.to(device))
         conditions = networks.backbone.prepare(reference.features, before, tokens, mask.to(device), speed)
         scheduler = make_scheduler(settings.scheduler, config.diffusion)
         scheduler.set_timesteps(settings.steps, device=device)  # type: ignore[attr-defined]
 
-        def on_step(step: int, index: int = index) -> None:
-            on_progress(Progress(index, timeline.clip_count, step, settings.steps))
+        def on_step(step: int, clip: int = index + 1) -> None:
+            on_progress(Progress(clip, timeline.clip_count, step, settings.steps))
 
         latents = denoise_clip(
             networks.backbone,
-            settings.noise_scale * noise.next(count).to(device),
+            settings.noise_scale * state.noise.next(count).to(device),
             conditions,
             scheduler,
             settings.voice_guidance,
             on_step,
         )
-        last = latents[:, -config.temporal.motion_frames :] if config.temporal.motion_frames else None
+        motion_latents = latents[:, count - motion_frames :]
+        # A copy of one layout: what is computed of it is then the same after a way through a file.
+        state.last = motion_latents.clone(memory_format=torch.contiguous_format) if motion_frames else None
+        state.clips_done += 1
         yield latents[:, : span.kept_frames]
