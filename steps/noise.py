@@ -6,7 +6,7 @@ over the frames lets it change slowly. Each frame's noise stays standard normal.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -38,9 +38,9 @@ class FrameNoise:
         generator: the source of what comes next.
     """
 
-    def __init__(self, correlation_frames: float, shape: tuple[int, int, int], seed: int):
+    def __init__(self, correlation_frames: float, shape: Sequence[int], seed: int):
         self.kernel = noise_kernel(correlation_frames)
-        self.shape = shape
+        self.shape = tuple(shape)
         self.generator = torch.Generator().manual_seed(seed)
         self.white = self._draw(len(self.kernel) - 1)
 

@@ -1,6 +1,6 @@
 """The sampler: clip after clip, from noise to latents (paper, sections 3.2 and 3.3)."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,7 +95,7 @@ class SamplerState:
     last: Tensor | None = None
 
     @classmethod
-    def start(cls, config: EmoConfig, latent_shape: tuple[int, int, int], seed: int) -> "SamplerState":
+    def start(cls, config: EmoConfig, latent_shape: Sequence[int], seed: int) -> "SamplerState":
         """Before the first clip; latent_shape is (C, h, w)."""
         return cls(FrameNoise(config.diffusion.noise_correlation_frames, latent_shape, seed))
 
@@ -172,7 +172,7 @@ def sample_clips(
     device = reference.latents.device
     count, motion_frames = config.temporal.frames_per_clip, config.temporal.motion_frames
     speed = speed_buckets(motion.speeds(count).to(device), config.speed)
-    state = state or SamplerState.start(config, tuple(reference.latents.shape[1:]), settings.seed)
+    state = state or SamplerState.start(config, reference.latents.shape[1:], settings.seed)
     for index in range(state.clips_done, timeline.clip_count):
         span = timeline.clip(index)
         windows = _windows(voice_features, span.first_frame, count, config.audio.window)  # [1, F, 2m+1, D]
