@@ -21,7 +21,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from ..errors import InputError
-from .sampling import SamplerState
+from .sampler_state import SamplerState
 from .video_file import cannot_write
 from .whole_file import PART_PREFIX, whole_file, write_whole
 

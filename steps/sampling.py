@@ -1,6 +1,6 @@
 """The sampler: clip after clip, from noise to latents (paper, sections 3.2 and 3.3)."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +11,11 @@ from ..errors import InputError
 from ..models.audio_layers import feature_windows
 from ..models.backbone import Backbone, ClipConditions
 from ..models.build import EmoNetworks
-from ..models.config import EmoConfig
 from ..models.speed_layers import speed_buckets
 from .head_motion import HeadMotion
-from .noise import FrameNoise
 from .reference import Reference, motion_features
-from .schedulers import make_scheduler
+from .sampler_state import SamplerState
+from .schedulers import make_scheduler, predicted_clean
 from .timeline import Timeline
 from .voice_encoding import VoiceStream
 
@@ -30,7 +29,8 @@ class SamplingSettings:
     Attributes:
         steps: denoising steps a clip.
         scheduler: a name of `SCHEDULER_NAMES`.
-        voice_guidance: guidance scale of the voice; 1 leaves the unconditional half out.
+        voice_guidance: guidance scale of the voice; 1 leaves the part without voice out.
+        portrait_guidance: guidance scale of the portrait; 1 leaves the part without portrait out.
         noise_scale: deviation of the noise that every clip starts from, 1 as in training.
         seed: of the noise; the same seed gives the same video.
     """
@@ -38,6 +38,7 @@ class SamplingSettings:
     steps: int
     scheduler: str = "ddim"
     voice_guidance: float = 1.0
+    portrait_guidance: float = 1.0
     noise_scale: float = 1.0
     seed: int = 0
 
@@ -46,12 +47,14 @@ class SamplingSettings:
             raise InputError(
                 got=f"steps {self.steps}", allowed=f"1 to {MAX_STEPS}", do="set steps, for example to 8"
             )
-        if not 1 <= self.voice_guidance <= 20:
-            raise InputError(
-                got=f"guidance {self.voice_guidance:g}",
-                allowed="1 (off) to 20",
-                do="set the guidance, for example to 1.5",
-            )
+        for name in ("voice", "portrait"):
+            guidance = getattr(self, f"{name}_guidance")
+            if not 1 <= guidance <= 20:
+                raise InputError(
+                    got=f"guidance {guidance:g} on the {name}",
+                    allowed="1 (off) to 20",
+                    do="set the guidance, for example to 1.5",
+                )
         if not 0 < self.noise_scale <= 1:
             raise InputError(
                 got=f"noise scale {self.noise_scale:g}",
@@ -62,52 +65,36 @@ class SamplingSettings:
             raise InputError(got=f"seed {self.seed}", allowed="0 to 2**63 - 1", do="choose another seed")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Progress:
-    """Where a run is: `step` of `steps` in clip `clip` of `clips`, all counted from 1 when done."""
+    """Where a run is: `step` of `steps` in clip `clip` of `clips`, all counted from 1 when done.
+
+    Attributes:
+        clean: the clip's latents without noise, as this step predicts them [1, F, C, h, w].
+    """
 
     clip: int
     clips: int
     step: int
     steps: int
+    clean: Tensor
+
+    @property
+    def steps_done(self) -> int:
+        """Finished steps of the whole run."""
+        return (self.clip - 1) * self.steps + self.step
 
 
 OnProgress = Callable[[Progress], None]
+OnStep = Callable[[int, Tensor], None]
 
 
 def no_progress(_: Progress) -> None:
     """For callers who do not watch."""
 
 
-@dataclass
-class SamplerState:
-    """Where the sampler stands between two clips; `sample_clips` keeps it up to date.
-
-    Attributes:
-        noise: of the clips to come.
-        clips_done: clips that are sampled.
-        last: latents of the last n frames [1, n, C, h, w]; None before the first clip, or without motion
-            frames.
-    """
-
-    noise: FrameNoise
-    clips_done: int = 0
-    last: Tensor | None = None
-
-    @classmethod
-    def start(cls, config: EmoConfig, latent_shape: Sequence[int], seed: int) -> "SamplerState":
-        """Before the first clip; latent_shape is (C, h, w)."""
-        return cls(FrameNoise(config.diffusion.noise_correlation_frames, latent_shape, seed))
-
-    def to_tensors(self) -> dict[str, Tensor]:
-        """For a file; `clips_done` is not in it."""
-        last = {} if self.last is None else {"last": self.last.cpu()}
-        return {**self.noise.state(), **last}
-
-    def set_tensors(self, tensors: Mapping[str, Tensor], clips_done: int) -> None:
-        """Go on after so many clips, from what `to_tensors` gave then."""
-        self.noise.set_state(tensors)
-        self.clips_done, self.last = clips_done, tensors.get("last")
+def no_step(_step: int, _clean: Tensor) -> None:
+    """For callers who do not watch."""
 
 
 def denoise_clip(
@@ -115,24 +102,31 @@ def denoise_clip(
     noise: Tensor,
     conditional: ClipConditions,
     scheduler: Any,
-    guidance: float,
-    on_step: Callable[[int], None] = lambda step: None,
+    voice_guidance: float = 1.0,
+    portrait_guidance: float = 1.0,
+    on_step: OnStep = no_step,
 ) -> Tensor:
     """From noise [1, F, C, h, w] to the clip's latents, of the same shape.
 
-    With guidance g: u + g * (c - u), where u is the prediction without voice. The scheduler has its timesteps
-    set; `on_step` is told of each finished step, from 1.
+    With guidance: v + (g_voice - 1) * (v - v_voiceless) + (g_portrait - 1) * (v - v_portraitless), where a
+    scale of 1 costs nothing. The scheduler has its timesteps set; `on_step` is told of each finished step,
+    from 1, and of the clean latents as they are then predicted, of x's shape.
     """
-    unconditional = conditional.without_voice() if guidance != 1 else None
+    guided = [
+        (scale - 1, without())
+        for scale, without in (
+            (voice_guidance, conditional.without_voice),
+            (portrait_guidance, conditional.without_portrait),
+        )
+        if scale != 1
+    ]
     x = noise * scheduler.init_noise_sigma
     for step, t in enumerate(scheduler.timesteps, start=1):
-        x_in = scheduler.scale_model_input(x, t)
-        v = backbone(x_in, t[None].to(x.device), conditional)
-        if unconditional is not None:
-            u = backbone(x_in, t[None].to(x.device), unconditional)
-            v = u + guidance * (v - u)
+        x_in, timestep = scheduler.scale_model_input(x, t), t[None].to(x.device)
+        c = backbone(x_in, timestep, conditional)
+        v = c + sum(weight * (c - backbone(x_in, timestep, without)) for weight, without in guided)
         x = scheduler.step(v, t, x).prev_sample
-        on_step(step)
+        on_step(step, predicted_clean(scheduler, x_in, v, t))
     return x
 
 
@@ -182,8 +176,8 @@ def sample_clips(
         scheduler = make_scheduler(settings.scheduler, config.diffusion)
         scheduler.set_timesteps(settings.steps, device=device)  # type: ignore[attr-defined]
 
-        def on_step(step: int, clip: int = index + 1) -> None:
-            on_progress(Progress(clip, timeline.clip_count, step, settings.steps))
+        def on_step(step: int, clean: Tensor, clip: int = index + 1) -> None:
+            on_progress(Progress(clip, timeline.clip_count, step, settings.steps, clean))
 
         latents = denoise_clip(
             networks.backbone,
@@ -191,6 +185,7 @@ def sample_clips(
             conditions,
             scheduler,
             settings.voice_guidance,
+            settings.portrait_guidance,
             on_step,
         )
         motion_latents = latents[:, count - motion_frames :]

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -20,7 +20,8 @@ from .head_motion import HeadMotion
 from .portrait import FittedPortrait, Portrait, fit_portrait
 from .reference import run_reference_net
 from .resume import RunFolder
-from .sampling import OnProgress, SamplerState, SamplingSettings, no_progress, sample_clips
+from .sampler_state import SamplerState
+from .sampling import OnProgress, SamplingSettings, no_progress, sample_clips
 from .timeline import FrameRate, Timeline
 from .video_file import cannot_write, check_output
 from .video_segments import SegmentWriter, clips_per_segment, join_segments
@@ -116,7 +117,7 @@ def run_settings(
 ) -> dict[str, str]:
     """Everything that decides the frames of a run, by the names that a message gives it."""
     pixels = request.portrait.pixels
-    sampling = request.sampling
+    sampling = {name.replace("_", " "): str(value) for name, value in asdict(request.sampling).items()}
     return {
         "model": file_sha256(model.path),
         "portrait": hashlib.sha256(pixels.cpu().contiguous().numpy().tobytes()).hexdigest(),
@@ -124,11 +125,7 @@ def run_settings(
         "voice": request.voice.digest,
         "frame rate": str(talk_timeline(model, request).fps),
         "head motion": str(request.motion),
-        "number of steps": str(sampling.steps),
-        "scheduler": sampling.scheduler,
-        "voice guidance": str(sampling.voice_guidance),
-        "noise scale": str(sampling.noise_scale),
-        "seed": str(sampling.seed),
+        **sampling,
         "picture format": str(picture),
         "kind of device": device.type,
         "version of torch or FFmpeg": f"{torch.__version__}, {av.library_versions['libavcodec']}",

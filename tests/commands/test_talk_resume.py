@@ -89,7 +89,7 @@ def test_other_settings_start_afresh_and_the_message_says_which(talk, stopped, l
     assert talk(audio=long_voice, seed=5, steps=1) == 0
     said = capsys.readouterr().err
     assert "starting afresh: the 5 clips in " in said
-    assert "are dropped, they were made with another number of steps, another seed" in said
+    assert "are dropped, they were made with another seed, another steps" in said
     assert "going on" not in said
 
 
