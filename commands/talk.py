@@ -9,6 +9,7 @@ import torch
 from ..models.checkpoints.emo import BUNDLED_MODEL, load_model
 from ..models.config import SamplingDefaults
 from ..steps.face_region import FaceRegion, find_face_region, parse_region, read_mask
+from ..steps.memory import frames_decoded_at_once
 from ..steps.portrait import Portrait, read_portrait
 from ..steps.talk import TalkRequest, talk, talk_timeline
 from ..steps.timeline import Timeline, parse_fps
@@ -40,10 +41,19 @@ def run(arguments: argparse.Namespace) -> str:
         sampling_settings(arguments, defaults, arguments.seed),
         defaults.fps if arguments.fps is None else arguments.fps,
     )
+    at_once = frames_decoded_at_once(model.networks, device, request.sampling.guided)
+    model.networks.to(device)
     clips = talk_timeline(model, request).clip_count
     with progress_bar(clips, request.sampling.steps) as on_progress:
         timeline = talk(
-            model, request, arguments.out, device, on_progress, arguments.work_folder, arguments.fresh
+            model,
+            request,
+            arguments.out,
+            device,
+            on_progress,
+            arguments.work_folder,
+            arguments.fresh,
+            at_once,
         )
     return _summary(arguments.out, timeline, defaults, time.perf_counter() - started_s)
 

@@ -66,20 +66,21 @@ def save_folder(temporary: bool) -> Path:
     return Path(folder_paths.get_temp_directory() if temporary else folder_paths.get_output_directory())
 
 
-def output_path(prefix: str, temporary: bool = False) -> Path:
-    """A new file `<prefix>_00001_.mp4` in the host's output or temporary folder; subfolders are made.
+def output_path(prefix: str, temporary: bool = False, suffix: str = ".mp4") -> Path:
+    """A new file `<prefix>_00001_<suffix>` in the host's output or temporary folder; subfolders are made.
 
     Args:
         prefix: name, with subfolders in front if wanted ("video/EMO").
         temporary: in the folder that the host empties when it starts.
+        suffix: end of the name, ".mp4" for example.
     """
     base = save_folder(temporary)
     if hosted():
         folder, name, count, _, _ = host_module("folder_paths").get_save_image_path(prefix, str(base))
-        return Path(folder) / f"{name}_{count:05}_.mp4"
+        return Path(folder) / f"{name}_{count:05}_{suffix}"
     stem = base / prefix
     stem.parent.mkdir(parents=True, exist_ok=True)
     count = 1
-    while (path := stem.with_name(f"{stem.name}_{count:05}_.mp4")).exists():
+    while (path := stem.with_name(f"{stem.name}_{count:05}_{suffix}")).exists():
         count += 1
     return path

@@ -7,12 +7,12 @@ imported when a block runs.
 from typing import NamedTuple
 
 from .audio import EncodeAudio
-from .decode import Decode
 from .face import FaceRegion
 from .model import LoadModel
 from .motion import Motion
+from .paste import PasteBack
 from .reference import ReferenceNet
-from .sampler import Sampler
+from .sampler import Sampler, SamplerAdvanced
 from .talk import Talk
 from .video import CombineVideo
 
@@ -33,7 +33,8 @@ BLOCKS: tuple[Block, ...] = (
     Block("EMOReferenceNet", "EMO Reference Net", ReferenceNet),
     Block("EMOHeadMotion", "EMO Head Motion", Motion),
     Block("EMOSampler", "EMO Sampler", Sampler),
-    Block("EMODecode", "EMO Decode", Decode),
+    Block("EMOSamplerAdvanced", "EMO Sampler (Advanced)", SamplerAdvanced),
+    Block("EMOPasteBack", "EMO Paste Back", PasteBack),
     Block("EMOCombineVideo", "EMO Combine Video", CombineVideo),
 )
 

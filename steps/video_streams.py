@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -20,6 +21,11 @@ log = logging.getLogger(__name__)
 
 METADATA_KEYS = ("title", "artist", "comment", "description", "synopsis", "copyright", "date", "genre")
 """The keys of plain metadata that an mp4 file keeps."""
+
+GRAPH_KEYS = ("prompt", "workflow")
+"""The keys under which ComfyUI looks for the graph that made a file."""
+CONTAINERS = {".mp4": "mp4", ".mov": "mov"}
+"""Ends of file names, and FFmpeg's names of the formats."""
 
 _AAC_RATES_HZ = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 _AAC_FALLBACK_HZ = 48000
@@ -137,8 +143,8 @@ def sound_rate_hz(voice: VoiceSource) -> int:
     return voice.sample_rate_hz if voice.sample_rate_hz in _AAC_RATES_HZ else _AAC_FALLBACK_HZ
 
 
-def open_mp4(path: str, voice: VoiceSource, metadata: dict[str, str]) -> OutputContainer:
-    """A new mp4 file for a voice and its frames; its index will lie in front.
+def open_video(path: Path, suffix: str, voice: VoiceSource, metadata: dict[str, str]) -> OutputContainer:
+    """A new video file for a voice and its frames, of the kind of a `suffix`; its index will lie in front.
 
     Raises:
         OSError: the file cannot be written.
@@ -146,16 +152,18 @@ def open_mp4(path: str, voice: VoiceSource, metadata: dict[str, str]) -> OutputC
     rate_hz = sound_rate_hz(voice)
     if rate_hz != voice.sample_rate_hz:
         log.info("the video's sound is resampled from %d to %d Hz", voice.sample_rate_hz, rate_hz)
+    # Only as tags of its own does mp4 keep keys like "workflow".
+    flags = "faststart+use_metadata_tags" if set(GRAPH_KEYS) & set(metadata) else "faststart"
     # mp4's clock ticks once a sample: at its usual 1 ms the stored length of the sound would be rounded.
-    options = {"movflags": "faststart", "movie_timescale": str(rate_hz)}
-    container = av.open(path, "w", format="mp4", options=options)
+    options = {"movflags": flags, "movie_timescale": str(rate_hz)}
+    container = av.open(str(path.absolute()), "w", format=CONTAINERS[suffix.lower()], options=options)
     container.metadata.update(metadata)
     return container
 
 
 def check_metadata(metadata: Iterable[str]) -> None:
     """Raise InputError for a key that an mp4 file does not keep."""
-    unknown = sorted(set(metadata) - set(METADATA_KEYS))
+    unknown = sorted(set(metadata) - {*METADATA_KEYS, *GRAPH_KEYS})
     if unknown:
         raise InputError(
             got=f"metadata {', '.join(unknown)}",
