@@ -1,5 +1,6 @@
 """A voice -> the features that every frame of the video hears, all at once or window by window."""
 
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 
 import torch
@@ -57,9 +58,10 @@ class VoiceStream:
         """Features of frames [count, D]."""
         config, fps = self._encoder.config, float(self._timeline.fps)
         low, high = features_heard(first_frame, count, fps, self._total, config)
-        touched = [index for index, span in enumerate(self._spans) if span.first < high and low < span.last]
-        features = torch.cat([self._chunk(index) for index in touched])
-        start = self._spans[touched[0]].first
+        first = bisect_right(self._spans, low, key=lambda span: span.last)
+        end = bisect_left(self._spans, high, key=lambda span: span.first)
+        features = torch.cat([self._chunk(index) for index in range(first, end)])
+        start = self._spans[first].first
         return resample_features(features, count, fps, config, first_frame, start).flatten(1)
 
     @torch.inference_mode()
