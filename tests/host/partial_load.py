@@ -7,6 +7,7 @@ JSON: what was left behind, what was then computed, and by which layers.
 import importlib.util
 import json
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -49,18 +50,27 @@ def compute() -> dict[str, Any]:
     return {"model": model, "voice": [voice.features], "reference": features, "frames": [latent, frames]}
 
 
-def limit_memory(budget_bytes: int) -> None:
+def watch_loads() -> Callable[[], int]:
+    """Gives a count of the bytes that all models together have on the device."""
+    patcher_class: Any = import_module("comfy.model_patcher").ModelPatcher
+    made: list[Any] = []
+    make = patcher_class.__init__
+
+    def watched(patcher: Any, *given: Any, **named: Any) -> None:
+        make(patcher, *given, **named)
+        made.append(patcher)
+
+    patcher_class.__init__ = watched
+    return lambda: sum(patcher.loaded_size() for patcher in made)
+
+
+def limit_memory(budget_bytes: int, loaded_bytes: Callable[[], int]) -> None:
     """Let the host's loader find this much room for all models together, beside what it keeps free."""
     management: Any = import_module("comfy.model_management")
     kept_free = management.minimum_inference_memory()
-
-    def free_memory(*_: Any, **__: Any) -> int:
-        loaded = sum(entry.model_loaded_memory() for entry in management.current_loaded_models)
-        return kept_free + max(0, budget_bytes - loaded)
-
     management.vram_state = management.VRAMState.NORMAL_VRAM
     management.is_device_cpu = lambda _: False
-    management.get_free_memory = free_memory
+    management.get_free_memory = lambda *_, **__: kept_free + max(0, budget_bytes - loaded_bytes())
 
 
 def watch_casts() -> set[int]:
@@ -111,11 +121,12 @@ def main() -> None:
     import torch
 
     management = import_module("comfy.model_management")
+    loaded_bytes = watch_loads()
     full = compute()
-    whole = sum(entry.model_memory() for entry in management.current_loaded_models)
+    whole = loaded_bytes()
     lowered = sum(entry.model.model.model_lowvram for entry in management.current_loaded_models)
     management.unload_all_models()
-    limit_memory(whole // 2)
+    limit_memory(whole // 2, loaded_bytes)
     casts = watch_casts()
     partial = compute()
     networks = partial["model"].networks
@@ -132,7 +143,7 @@ def main() -> None:
     }
     found = {
         "bytes": whole,
-        "loaded_bytes": sum(entry.model_loaded_memory() for entry in management.current_loaded_models),
+        "loaded_bytes": loaded_bytes(),
         "partial_models": [lowered, sum(part.model_lowvram for part in networks.children())],
         "left_behind": len(behind),
         "left_behind_and_used": len(used),
