@@ -13,7 +13,7 @@ from ..steps.portrait import Portrait, read_portrait
 from ..steps.talk import TalkRequest, talk, talk_timeline
 from ..steps.timeline import Timeline, parse_fps
 from ..steps.video_file import check_output
-from ..steps.voice import Voice, normalise_loudness, read_voice
+from ..steps.voice import VoiceFile, normalise_loudness, open_voice
 from .checks import check_output_folder, choose_device
 from .progress import progress_bar
 from .settings import head_motion, sampling_settings
@@ -42,7 +42,9 @@ def run(arguments: argparse.Namespace) -> str:
     )
     clips = talk_timeline(model, request).clip_count
     with progress_bar(clips, request.sampling.steps) as on_progress:
-        timeline = talk(model, request, arguments.out, device, on_progress)
+        timeline = talk(
+            model, request, arguments.out, device, on_progress, arguments.work_folder, arguments.fresh
+        )
     return _summary(arguments.out, timeline, defaults, time.perf_counter() - started_s)
 
 
@@ -68,8 +70,8 @@ def _region(arguments: argparse.Namespace, portrait: Portrait) -> FaceRegion:
     return find_face_region(portrait, region, mask, arguments.face_index)
 
 
-def _voice(arguments: argparse.Namespace) -> Voice:
-    voice = read_voice(arguments.audio, arguments.start, arguments.duration)
+def _voice(arguments: argparse.Namespace) -> VoiceFile:
+    voice = open_voice(arguments.audio, arguments.start, arguments.duration)
     return normalise_loudness(voice) if arguments.normalise_volume else voice
 
 

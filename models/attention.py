@@ -54,7 +54,7 @@ class Attention(nn.Module):
         """
         output: nn.Linear = self.to_out[0]  # type: ignore[assignment]
         if context is None:
-            return output.bias.to(hidden.dtype).expand_as(hidden)
+            return output(hidden.new_zeros(1, 1, hidden.shape[-1])).expand_as(hidden)
         rows, count, width = hidden.shape
         shared = rows // len(context.keys)
         queries = self.to_q(hidden if positions is None else hidden + positions)

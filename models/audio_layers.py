@@ -38,7 +38,7 @@ class AudioProjection(nn.Module):
         self.norm = nn.LayerNorm(config.token_width)
 
     def forward(self, windows: Tensor) -> Tensor:
-        hidden = F.relu(self.proj1(windows.flatten(2)))
+        hidden = F.relu(self.proj1(windows.flatten(2).to(self.proj1.weight.dtype)))
         hidden = F.relu(self.proj2(hidden))
         return self.norm(self.proj3(hidden).unflatten(-1, (self.config.tokens, self.config.token_width)))
 

@@ -101,6 +101,11 @@ class Autoencoder(nn.Module):
             nn.PixelShuffle(2),
         )
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the network computes in; what enters it is brought to it, what leaves it is brought back."""
+        return self.decoder[0].weight.dtype  # type: ignore[return-value]
+
     def encode(self, pixels: Tensor) -> Tensor:
         """Pixels [B, 3, 8h, 8w] in 0..1 -> latents [B, C, h, w].
 
@@ -114,11 +119,12 @@ class Autoencoder(nn.Module):
                 allowed=f"sides that are multiples of {self.config.downscale}",
                 do="fit the picture to the model's size first (fit_portrait)",
             )
-        return self.latent_norm(self.encoder(pixels * 2 - 1))
+        scaled = (pixels * 2 - 1).to(self.dtype)
+        return self.latent_norm(self.encoder(scaled)).to(pixels.dtype)
 
     def decode(self, latents: Tensor) -> Tensor:
         """Latents [B, C, h, w] -> pixels [B, 3, 8h, 8w], about 0..1 and not clamped."""
-        return self.decoder(latents) * 0.5 + 0.5
+        return self.decoder(latents.to(self.dtype)).to(latents.dtype) * 0.5 + 0.5
 
     @torch.no_grad()
     def reconstruct(self, pixels: Tensor) -> Tensor:

@@ -98,10 +98,10 @@ class Backbone(Skeleton):
                     reference=reference,
                     voice=voice,
                     motion=None if features is None else temporal.motion_tokens(features),
-                    speed=None if speed is None else temporal.speed.project(speed),
+                    speed=None if speed is None else temporal.speed.project(speed.to(self.dtype)),
                 )
             )
-        return ClipConditions(tuple(sites), None if mask is None else self.face_locator(mask))
+        return ClipConditions(tuple(sites), None if mask is None else self.face_locator(mask.to(self.dtype)))
 
     def _project_reference(self, transformer, features: SiteFeatures) -> KeyValue:
         return transformer.block.attn2.project(features.reference, transformer.positions(features.output))
@@ -112,7 +112,7 @@ class Backbone(Skeleton):
         return like.new_zeros(len(like), self.motion_frames, *like.shape[1:])
 
     def forward(self, latents: Tensor, timesteps: Tensor, conditions: ClipConditions) -> Tensor:
-        """Noisy latents [B, F, C, h, w] at timesteps [B] or [1] -> the prediction, of the same shape."""
+        """Noisy latents [B, F, C, h, w] at timesteps [B] or [1] -> the prediction, in the same dtype."""
         return self._denoise(latents, timesteps, conditions, temporal=True)
 
     def forward_images(self, latents: Tensor, timesteps: Tensor, conditions: ClipConditions) -> Tensor:
@@ -136,9 +136,10 @@ class Backbone(Skeleton):
         time = self.time_embedding(timesteps)
         if len(time) > 1:
             time = time.repeat_interleave(frame_count, dim=0)
-        hidden = self._enter(latents, conditions.face)
+        hidden = self._enter(latents.to(self.dtype), conditions.face)
         hidden = self.walk(hidden, time, visit)
-        return self.conv_out(F.silu(self.conv_norm_out(hidden))).unflatten(0, latents.shape[:2])
+        predicted = self.conv_out(F.silu(self.conv_norm_out(hidden))).unflatten(0, latents.shape[:2])
+        return predicted.to(latents.dtype)
 
     def _enter(self, latents: Tensor, face: Tensor | None) -> Tensor:
         """conv_in with the face locator's output added before or after it -> [B*F, C, h, w]."""

@@ -46,5 +46,5 @@ class ReferenceNet(Skeleton):
             return hidden
 
         time = self.time_embedding(torch.zeros(1, device=latents.device))
-        self.walk(self.conv_in(latents), time, visit)
+        self.walk(self.conv_in(latents.to(self.dtype)), time, visit)
         return tuple(features)

@@ -80,6 +80,11 @@ class Skeleton(nn.Module):
                 zero_parameters(transformer.proj_out)  # type: ignore[arg-type]
 
     @property
+    def dtype(self) -> torch.dtype:
+        """What the network computes in; what enters it is brought to it."""
+        return self.conv_in.weight.dtype
+
+    @property
     def _down(self) -> list[Level]:
         return list(self.down_blocks)  # type: ignore[arg-type]
 

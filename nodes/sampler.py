@@ -84,6 +84,6 @@ class Sampler:
         host.on_device(model.networks)
         report = host.progress(voice.timeline.clip_count * settings.steps)
         latents = sample_latents(
-            model, reference, voice, motion, settings, lambda at: report((at.clip - 1) * at.steps + at.step)
+            model, reference, voice, motion, settings, lambda at: report(at.steps_done)
         )
         return ({"samples": latents},)

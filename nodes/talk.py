@@ -44,5 +44,5 @@ class Talk:
         report = host.progress(talk_timeline(model, request).clip_count * request.sampling.steps)
         path = host.output_path(_NAME_PREFIX, temporary=True)
         device = host.compute_device()
-        talk(model, request, path, device, lambda at: report((at.clip - 1) * at.steps + at.step))
+        talk(model, request, path, device, lambda at: report(at.steps_done))
         return host.show_video(path, True, (host.native_video(path),))

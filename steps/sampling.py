@@ -13,10 +13,11 @@ from ..models.backbone import Backbone, ClipConditions
 from ..models.build import EmoNetworks
 from ..models.speed_layers import speed_buckets
 from .head_motion import HeadMotion
-from .noise import FrameNoise
 from .reference import Reference, motion_features
-from .schedulers import make_scheduler
+from .sampler_state import SamplerState
+from .schedulers import make_scheduler, predicted_clean
 from .timeline import Timeline
+from .voice_encoding import VoiceStream
 
 MAX_STEPS = 1000
 
@@ -28,7 +29,8 @@ class SamplingSettings:
     Attributes:
         steps: denoising steps a clip.
         scheduler: a name of `SCHEDULER_NAMES`.
-        voice_guidance: guidance scale of the voice; 1 leaves the unconditional half out.
+        voice_guidance: guidance scale of the voice; 1 leaves the part without voice out.
+        portrait_guidance: guidance scale of the portrait; 1 leaves the part without portrait out.
         noise_scale: deviation of the noise that every clip starts from, 1 as in training.
         seed: of the noise; the same seed gives the same video.
     """
@@ -36,6 +38,7 @@ class SamplingSettings:
     steps: int
     scheduler: str = "ddim"
     voice_guidance: float = 1.0
+    portrait_guidance: float = 1.0
     noise_scale: float = 1.0
     seed: int = 0
 
@@ -44,12 +47,14 @@ class SamplingSettings:
             raise InputError(
                 got=f"steps {self.steps}", allowed=f"1 to {MAX_STEPS}", do="set steps, for example to 8"
             )
-        if not 1 <= self.voice_guidance <= 20:
-            raise InputError(
-                got=f"guidance {self.voice_guidance:g}",
-                allowed="1 (off) to 20",
-                do="set the guidance, for example to 1.5",
-            )
+        for name in ("voice", "portrait"):
+            guidance = getattr(self, f"{name}_guidance")
+            if not 1 <= guidance <= 20:
+                raise InputError(
+                    got=f"guidance {guidance:g} on the {name}",
+                    allowed="1 (off) to 20",
+                    do="set the guidance, for example to 1.5",
+                )
         if not 0 < self.noise_scale <= 1:
             raise InputError(
                 got=f"noise scale {self.noise_scale:g}",
@@ -60,20 +65,35 @@ class SamplingSettings:
             raise InputError(got=f"seed {self.seed}", allowed="0 to 2**63 - 1", do="choose another seed")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Progress:
-    """Where a run is: `step` of `steps` in clip `clip` of `clips`, all counted from 1 when done."""
+    """Where a run is: `step` of `steps` in clip `clip` of `clips`, all counted from 1 when done.
+
+    Attributes:
+        clean: the clip's latents without noise, as this step predicts them [1, F, C, h, w].
+    """
 
     clip: int
     clips: int
     step: int
     steps: int
+    clean: Tensor
+
+    @property
+    def steps_done(self) -> int:
+        """Finished steps of the whole run."""
+        return (self.clip - 1) * self.steps + self.step
 
 
 OnProgress = Callable[[Progress], None]
+OnStep = Callable[[int, Tensor], None]
 
 
 def no_progress(_: Progress) -> None:
+    """For callers who do not watch."""
+
+
+def no_step(_step: int, _clean: Tensor) -> None:
     """For callers who do not watch."""
 
 
@@ -82,78 +102,94 @@ def denoise_clip(
     noise: Tensor,
     conditional: ClipConditions,
     scheduler: Any,
-    guidance: float,
-    on_step: Callable[[int], None] = lambda step: None,
+    voice_guidance: float = 1.0,
+    portrait_guidance: float = 1.0,
+    on_step: OnStep = no_step,
 ) -> Tensor:
     """From noise [1, F, C, h, w] to the clip's latents, of the same shape.
 
-    With guidance g: u + g * (c - u), where u is the prediction without voice. The scheduler has its timesteps
-    set; `on_step` is told of each finished step, from 1.
+    With guidance: v + (g_voice - 1) * (v - v_voiceless) + (g_portrait - 1) * (v - v_portraitless), where a
+    scale of 1 costs nothing. The scheduler has its timesteps set; `on_step` is told of each finished step,
+    from 1, and of the clean latents as they are then predicted, of x's shape.
     """
-    unconditional = conditional.without_voice() if guidance != 1 else None
+    guided = [
+        (scale - 1, without())
+        for scale, without in (
+            (voice_guidance, conditional.without_voice),
+            (portrait_guidance, conditional.without_portrait),
+        )
+        if scale != 1
+    ]
     x = noise * scheduler.init_noise_sigma
     for step, t in enumerate(scheduler.timesteps, start=1):
-        x_in = scheduler.scale_model_input(x, t)
-        v = backbone(x_in, t[None].to(x.device), conditional)
-        if unconditional is not None:
-            u = backbone(x_in, t[None].to(x.device), unconditional)
-            v = u + guidance * (v - u)
+        x_in, timestep = scheduler.scale_model_input(x, t), t[None].to(x.device)
+        c = backbone(x_in, timestep, conditional)
+        v = c + sum(weight * (c - backbone(x_in, timestep, without)) for weight, without in guided)
         x = scheduler.step(v, t, x).prev_sample
-        on_step(step)
+        on_step(step, predicted_clean(scheduler, x_in, v, t))
     return x
+
+
+def _windows(features: Tensor | VoiceStream, first_frame: int, count: int, reach: int) -> Tensor:
+    if isinstance(features, VoiceStream):
+        return features.windows(first_frame, count, reach)
+    return feature_windows(features, reach, first_frame, count)
 
 
 @torch.inference_mode()
 def sample_clips(
     networks: EmoNetworks,
     reference: Reference,
-    voice_features: Tensor,
+    voice_features: Tensor | VoiceStream,
     mask: Tensor,
     motion: HeadMotion,
     timeline: Timeline,
     settings: SamplingSettings,
     on_progress: OnProgress = no_progress,
+    state: SamplerState | None = None,
 ) -> Iterator[Tensor]:
     """The latents of clip after clip [1, F, C, h, w], each started from the last n frames of the one before.
 
     Args:
         networks: on the device of `reference`.
         reference: from `run_reference_net`.
-        voice_features: of all generated frames [1, padded frames, D], from `encode_voice`.
+        voice_features: of all generated frames [1, padded frames, D], from `encode_voice`; or a stream of
+            them.
         mask: the movement region [1, 1, s*h, s*w], s the model's `mask_scale`.
         motion: the head's speed.
         timeline: of the voice, with the model's clip length.
         settings: steps, scheduler, guidance, seed.
         on_progress: told of every finished step; may raise to cancel.
+        state: where to go on; before each clip is handed out it says where to go on after it.
     """
     config = networks.config
     device = reference.latents.device
-    count = config.temporal.frames_per_clip
+    count, motion_frames = config.temporal.frames_per_clip, config.temporal.motion_frames
     speed = speed_buckets(motion.speeds(count).to(device), config.speed)
-    channels, height, width = reference.latents.shape[1:]
-    correlation = config.diffusion.noise_correlation_frames
-    noise = FrameNoise(correlation, (channels, height, width), settings.seed)
-    last: Tensor | None = None
-    for index, span in enumerate(timeline.clips(), start=1):
-        windows = feature_windows(
-            voice_features, config.audio.window, span.first_frame, count
-        )  # [1, F, 2m+1, D]
+    state = state or SamplerState.start(config, reference.latents.shape[1:], settings.seed)
+    for index in range(state.clips_done, timeline.clip_count):
+        span = timeline.clip(index)
+        windows = _windows(voice_features, span.first_frame, count, config.audio.window)  # [1, F, 2m+1, D]
         tokens = networks.audio_projection(windows)
-        before = None if last is None else motion_features(networks, last)
+        before = None if state.last is None else motion_features(networks, state.last.to(device))
         conditions = networks.backbone.prepare(reference.features, before, tokens, mask.to(device), speed)
         scheduler = make_scheduler(settings.scheduler, config.diffusion)
         scheduler.set_timesteps(settings.steps, device=device)  # type: ignore[attr-defined]
 
-        def on_step(step: int, index: int = index) -> None:
-            on_progress(Progress(index, timeline.clip_count, step, settings.steps))
+        def on_step(step: int, clean: Tensor, clip: int = index + 1) -> None:
+            on_progress(Progress(clip, timeline.clip_count, step, settings.steps, clean))
 
         latents = denoise_clip(
             networks.backbone,
-            settings.noise_scale * noise.next(count).to(device),
+            settings.noise_scale * state.noise.next(count).to(device),
             conditions,
             scheduler,
             settings.voice_guidance,
+            settings.portrait_guidance,
             on_step,
         )
-        last = latents[:, -config.temporal.motion_frames :] if config.temporal.motion_frames else None
+        motion_latents = latents[:, count - motion_frames :]
+        # A copy of one layout: what is computed of it is then the same after a way through a file.
+        state.last = motion_latents.clone(memory_format=torch.contiguous_format) if motion_frames else None
+        state.clips_done += 1
         yield latents[:, : span.kept_frames]

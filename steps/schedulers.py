@@ -53,6 +53,15 @@ def make_scheduler(name: str, config: DiffusionConfig) -> SchedulerMixin:
     )
 
 
+def predicted_clean(scheduler: Any, scaled: Tensor, predicted: Tensor, timestep: Tensor) -> Tensor:
+    """The latents without noise that a prediction means, for a sample as the network got it (x_in)."""
+    level = scheduler.alphas_cumprod[int(timestep)].to(scaled.device)
+    signal, spread = level.sqrt(), (1 - level).sqrt()
+    if scheduler.config.prediction_type == "v_prediction":
+        return signal * scaled - spread * predicted
+    return (scaled - spread * predicted) / signal
+
+
 def signal_levels(config: DiffusionConfig) -> Tensor:
     """Cumulated alphas [1000] of the model's training: the share of the signal's power at each timestep."""
     return make_scheduler("ddim", config).alphas_cumprod.to(torch.float32)  # type: ignore[attr-defined]

@@ -1,5 +1,6 @@
 """The sampler: schedulers recover a known clip, guidance, motion frames, progress."""
 
+from copy import deepcopy
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -12,7 +13,8 @@ from comfyui_emo.models.backbone import ClipConditions
 from comfyui_emo.models.build import build_networks
 from comfyui_emo.steps.head_motion import HeadMotion, motion_of_style
 from comfyui_emo.steps.reference import Reference
-from comfyui_emo.steps.sampling import Progress, SamplingSettings, denoise_clip, sample_clips
+from comfyui_emo.steps.sampler_state import SamplerState
+from comfyui_emo.steps.sampling import SamplingSettings, denoise_clip, sample_clips
 from comfyui_emo.steps.schedulers import SCHEDULER_NAMES, make_scheduler, signal_levels
 from comfyui_emo.steps.timeline import Timeline
 
@@ -81,25 +83,54 @@ def test_without_guidance_nothing_unconditional_is_computed():
         assert known.calls == calls
 
 
-def test_guidance_moves_away_from_the_prediction_without_voice():
-    told = SimpleNamespace(without_voice=lambda: "without")
+class OneStep:
+    """A scheduler of one step whose result is the prediction itself."""
+
+    init_noise_sigma = 1.0
+    timesteps = torch.tensor([10])
+    alphas_cumprod = torch.full((11,), 0.64)
+    config = SimpleNamespace(prediction_type="v_prediction")
+
+    def scale_model_input(self, x, t):
+        return x
+
+    def step(self, v, t, x):
+        return SimpleNamespace(prev_sample=v)
+
+
+@pytest.mark.parametrize("voice, portrait", [(2.5, 1), (1, 1.5), (2.5, 1.5)])
+def test_guidance_moves_away_from_the_predictions_without_voice_and_portrait(voice, portrait):
+    told = SimpleNamespace(without_voice=lambda: "no voice", without_portrait=lambda: "no portrait")
+    asked = []
 
     def backbone(x, t, conditions):
-        return torch.full_like(x, 1.0 if conditions == "without" else 3.0)
+        asked.append(conditions)
+        without = {"no voice": 1.0, "no portrait": 2.0}
+        return torch.full_like(x, 3.0 if conditions is told else without[conditions])
 
-    scheduler = SimpleNamespace(
-        init_noise_sigma=1.0,
-        timesteps=torch.tensor([10]),
-        scale_model_input=lambda x, t: x,
-        step=lambda v, t, x: SimpleNamespace(prev_sample=v),
-    )
-    result = denoise_clip(backbone, torch.zeros(1, 1, 1, 1, 1), told, scheduler, 2.5)
-    assert float(result) == pytest.approx(1 + 2.5 * (3 - 1))
+    result = denoise_clip(backbone, torch.zeros(1, 1, 1, 1, 1), told, OneStep(), voice, portrait)  # pyright: ignore[reportArgumentType]
+    assert float(result) == pytest.approx(3 + (voice - 1) * (3 - 1) + (portrait - 1) * (3 - 2))
+    assert len(asked) == 1 + (voice != 1) + (portrait != 1)
 
 
-def sample(
-    networks, settings: SamplingSettings, samples: int = 6400, progress=lambda p: None
-) -> torch.Tensor:
+def test_each_step_tells_the_clean_latents_that_its_prediction_means():
+    x0, noise, told = torch.randn(1, 2, 8, 4, 4), torch.randn(1, 2, 8, 4, 4), []
+    conditions = ClipConditions((), None)
+    for name in SCHEDULER_NAMES:
+        scheduler = scheduler_with(name, 3)
+        denoise_clip(  # pyright: ignore[reportArgumentType]
+            KnownClip(x0), noise, conditions, scheduler, on_step=lambda step, clean: told.append(clean)
+        )
+    assert len(told) == 3 * len(SCHEDULER_NAMES)
+    for clean in told:
+        torch.testing.assert_close(clean, x0, atol=0.06, rtol=0)
+
+
+def sample(networks, settings: SamplingSettings, samples: int = 6400, **options) -> torch.Tensor:
+    return torch.cat(list(clips_of(networks, settings, samples, **options)), dim=1)
+
+
+def clips_of(networks, settings: SamplingSettings, samples: int = 6400, progress=lambda p: None, state=None):
     """10 frames of 0.4 s of voice at 25 fps, in 3 clips of 4."""
     generator = torch.Generator().manual_seed(5)
     timeline = Timeline(samples, 16000, 25, networks.config.temporal.frames_per_clip)
@@ -108,8 +139,9 @@ def sample(
         reference = Reference(latents, networks.reference_net(latents))
     features = torch.randn(1, timeline.padded_frame_count, 20, generator=generator)
     mask = torch.ones(1, 1, 16, 16)
-    clips = sample_clips(networks, reference, features, mask, HeadMotion(0.5), timeline, settings, progress)
-    return torch.cat(list(clips), dim=1)
+    return sample_clips(
+        networks, reference, features, mask, HeadMotion(0.5), timeline, settings, progress, state
+    )
 
 
 def test_the_tail_is_cut_to_the_voice(networks):
@@ -147,11 +179,33 @@ def test_a_clip_starts_from_the_last_frames_of_the_one_before(networks, monkeypa
         torch.testing.assert_close(given[0], site.output)
 
 
+@pytest.mark.parametrize("clips_done", [1, 2, 3])
+@pytest.mark.parametrize("correlation_frames", [0.0, 5.0])
+def test_a_sampler_goes_on_from_its_state_as_if_never_stopped(
+    networks, monkeypatch, clips_done, correlation_frames
+):
+    diffusion = replace(networks.config.diffusion, noise_correlation_frames=correlation_frames)
+    monkeypatch.setattr(networks, "config", replace(networks.config, diffusion=diffusion))
+    settings = SamplingSettings(2, seed=3)
+    whole = list(clips_of(networks, settings))
+    before = SamplerState.start(networks.config, (8, 8, 8), settings.seed)
+    running = clips_of(networks, settings, state=before)
+    for _ in range(clips_done):
+        next(running)
+    kept = {name: tensor.clone() for name, tensor in before.to_tensors().items()}
+    after = SamplerState.start(networks.config, (8, 8, 8), seed=0)
+    after.set_tensors(kept, clips_done)
+    rest = list(clips_of(networks, settings, state=after))
+    assert len(rest) == 3 - clips_done
+    assert all(torch.equal(a, b) for a, b in zip(whole[clips_done:], rest, strict=True))
+
+
 def test_progress_counts_steps_and_clips(networks):
-    told: list[Progress] = []
+    told = []
     sample(networks, SamplingSettings(2), progress=told.append)
-    assert told[0] == Progress(1, 3, 1, 2)
-    assert told[-1] == Progress(3, 3, 2, 2)
+    first, last = ((at.clip, at.clips, at.step, at.steps) for at in (told[0], told[-1]))
+    assert (first, last) == ((1, 3, 1, 2), (3, 3, 2, 2))
+    assert [at.steps_done for at in told] == [1, 2, 3, 4, 5, 6]
     assert len(told) == 6
 
 
@@ -184,3 +238,11 @@ def test_styles_are_the_models_and_livelier_ones_get_more_room():
         motion_of_style("wild", defaults)
     with pytest.raises(InputError, match="head speed 9"):
         HeadMotion(9)
+
+
+def test_networks_in_half_precision_sample_nearly_the_same_clip(networks):
+    settings = SamplingSettings(2, voice_guidance=1.5)
+    full = sample(networks, settings)
+    half = sample(deepcopy(networks).to(torch.bfloat16), settings)
+    assert half.dtype == torch.float32 and not torch.equal(half, full)
+    assert (half - full).norm() <= 0.05 * full.norm()

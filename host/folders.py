@@ -1,0 +1,85 @@
+"""Where files lie: models, results, temporary files. Without a host it is the working folder."""
+
+import os
+from pathlib import Path
+
+from ..errors import WeightsError
+from .present import host_module, hosted
+
+MODEL_FOLDER = "emo"
+"""The folder of models, under the host's folder `models` and in its extra_model_paths."""
+
+_WEIGHTS_SUFFIX = ".safetensors"
+_DETECTOR_SUFFIX = ".pth"
+
+
+def model_folders() -> list[Path]:
+    """Where files of weights are looked for; the folder is announced to the host, never made."""
+    if not hosted():
+        return [Path("models") / MODEL_FOLDER]
+    folder_paths = host_module("folder_paths")
+    own = os.path.join(folder_paths.models_dir, MODEL_FOLDER)
+    known, _ = folder_paths.folder_names_and_paths.get(MODEL_FOLDER, ([], set()))
+    if own not in known:
+        folder_paths.add_model_folder_path(MODEL_FOLDER, own, is_default=True)
+    folder_paths.folder_names_and_paths[MODEL_FOLDER][1].update((_WEIGHTS_SUFFIX, _DETECTOR_SUFFIX))
+    return [Path(folder) for folder in folder_paths.get_folder_paths(MODEL_FOLDER)]
+
+
+def model_files() -> list[str]:
+    """Names of the models in the folders, relative to them, as a list to choose from shows them."""
+    folders = model_folders()
+    if hosted():
+        names = host_module("folder_paths").get_filename_list(MODEL_FOLDER)
+        return [name for name in names if name.endswith(_WEIGHTS_SUFFIX)]
+    found = ((folder, path) for folder in folders for path in folder.rglob(f"*{_WEIGHTS_SUFFIX}"))
+    return sorted(path.relative_to(folder).as_posix() for folder, path in found)
+
+
+def find_model_file(name: str) -> Path | None:
+    """A file of this name in the folders; None if there is none."""
+    found = (folder / name for folder in model_folders())
+    return next((path for path in found if path.is_file()), None)
+
+
+def model_path(name: str) -> Path:
+    """A file of this name in the folders.
+
+    Raises:
+        WeightsError: there is none.
+    """
+    path = find_model_file(name)
+    if path is None:
+        raise WeightsError(
+            got=f"no file {name}",
+            allowed=f"a model in {', '.join(str(folder) for folder in model_folders())}",
+            do="put the file there, or choose the bundled model",
+        )
+    return path
+
+
+def save_folder(temporary: bool) -> Path:
+    """The host's output folder, or its temporary one, which it empties when it starts."""
+    if not hosted():
+        return Path("temp" if temporary else "output").absolute()
+    folder_paths = host_module("folder_paths")
+    return Path(folder_paths.get_temp_directory() if temporary else folder_paths.get_output_directory())
+
+
+def output_path(prefix: str, temporary: bool = False) -> Path:
+    """A new file `<prefix>_00001_.mp4` in the host's output or temporary folder; subfolders are made.
+
+    Args:
+        prefix: name, with subfolders in front if wanted ("video/EMO").
+        temporary: in the folder that the host empties when it starts.
+    """
+    base = save_folder(temporary)
+    if hosted():
+        folder, name, count, _, _ = host_module("folder_paths").get_save_image_path(prefix, str(base))
+        return Path(folder) / f"{name}_{count:05}_.mp4"
+    stem = base / prefix
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    count = 1
+    while (path := stem.with_name(f"{stem.name}_{count:05}_.mp4")).exists():
+        count += 1
+    return path
