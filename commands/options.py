@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from .marking_options import VERIFY_DESCRIPTION, VERIFY_EXAMPLES, add_marking_options, add_verify_options
+
 STYLES = ("calm", "normal", "active")
 SCHEDULERS = ("ddim", "dpm++", "unipc", "euler")
 
@@ -62,6 +64,7 @@ def _add_talk_options(parser: argparse.ArgumentParser) -> None:
     _add_motion_options(parser)
     _add_video_options(_add_sampling_options(parser))
     _add_resume_options(parser)
+    add_marking_options(parser)
     _add_machine_options(parser)
 
 
@@ -281,5 +284,13 @@ COMMANDS = (
         "",
         ".commands.inspect",
         _add_inspect_options,
+    ),
+    Command(
+        "verify",
+        "tell whether a file is marked as synthetic, by whom, and whether that holds",
+        VERIFY_DESCRIPTION,
+        VERIFY_EXAMPLES,
+        ".commands.verify",
+        add_verify_options,
     ),
 )
