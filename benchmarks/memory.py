@@ -25,11 +25,16 @@ def leave_out_networks() -> None:
     """Let clips be noise, and frames three channels of their latents, enlarged."""
     from torch.nn import functional as F
 
+    from ..models.backbone import Backbone
     from ..steps import sampling, talk
 
     def denoise_clip(backbone, noise, *_):
         return noise
 
+    def nothing(*_):
+        return None
+
+    Backbone.prepare, sampling.motion_features = nothing, nothing
     def decode_clip(networks, latents, *_):
         return F.interpolate(0.05 * latents[0, :, :3], scale_factor=8.0, mode="bilinear") + 0.5
 

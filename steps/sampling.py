@@ -64,6 +64,11 @@ class SamplingSettings:
         if not 0 <= self.seed < 2**63:
             raise InputError(got=f"seed {self.seed}", allowed="0 to 2**63 - 1", do="choose another seed")
 
+    @property
+    def guided(self) -> bool:
+        """Whether the Backbone is asked more than once a step."""
+        return self.voice_guidance != 1 or self.portrait_guidance != 1
+
 
 @dataclass(frozen=True, eq=False)
 class Progress:

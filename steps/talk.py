@@ -17,6 +17,7 @@ from ..models.config import EmoConfig
 from .decoding import decode_clip
 from .face_region import FaceRegion, face_mask, movement_box
 from .head_motion import HeadMotion
+from .memory import frames_decoded_at_once
 from .portrait import FittedPortrait, Portrait, fit_portrait
 from .reference import run_reference_net
 from .resume import RunFolder
@@ -163,7 +164,8 @@ def talk(
         fresh: start from the first clip, whatever the work folder holds.
 
     Raises:
-        InputError: if a part of the request cannot be used, or a file cannot be written.
+        InputError: if a part of the request cannot be used, the device has too little memory, or a file
+            cannot be written.
     """
     check_output(output)
     timeline = talk_timeline(model, request)
@@ -194,6 +196,7 @@ def _write_segments(
     on_progress: OnProgress,
 ) -> None:
     """Bring every segment of a run into its folder, clip by clip."""
+    at_once = frames_decoded_at_once(model.networks, device, request.sampling.guided)
     model.networks.to(device)
     config, timeline = model.config, talk_timeline(model, request)
     fitted = fit_to_model(request.portrait, request.region, config)
@@ -209,7 +212,7 @@ def _write_segments(
             SegmentWriter(part, timeline.fps, picture, first_frame) as segment,
         ):
             for latents in islice(clips, run.clips_per_segment):
-                segment.write(decode_clip(model.networks, latents.to(device)))
+                segment.write(decode_clip(model.networks, latents.to(device), at_once))
 
 
 def _join(run: RunFolder, output: Path, timeline: Timeline, voice: VoiceSource) -> None:

@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 
 from comfyui_emo.commands import talk as talk_command
+from comfyui_emo.models.checkpoints.emo import load_model
+from comfyui_emo.steps import memory
 from comfyui_emo.steps.face_region import FaceRegion
 from comfyui_emo.steps.timeline import Timeline
 from comfyui_emo.steps.video_file import read_video
@@ -93,3 +95,31 @@ def test_a_mask_is_a_region(request_of, tmp_path):
     mask[10:40, 30:70] = 255
     Image.fromarray(mask).save(tmp_path / "mask.png")
     assert request_of(mask=tmp_path / "mask.png").region == FaceRegion(30, 10, 40, 30)
+
+
+# --- memory ---
+
+
+def test_a_device_without_the_memory_is_refused_before_anything_is_sampled(
+    talk, out_folder, monkeypatch, capsys
+):
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 1_000_000)
+    assert talk() == 2
+    said = capsys.readouterr().err
+    assert "0.00 GB free on cpu, for a run that needs about 0.06 GB there" in said
+    assert "step 1" not in said
+    assert list(out_folder.iterdir()) == []
+
+
+def test_with_little_memory_fewer_frames_are_decoded_at_once(
+    talk, model_path, out_folder, monkeypatch, capsys
+):
+    assert talk(out=out_folder / "a.mp4") == 0
+    need = memory.estimate_memory(load_model(model_path).config, True)
+    need = memory.MemoryNeed(need.weights, need.clip, 10 * need.decode_frame)
+    monkeypatch.setattr(memory, "estimate_memory", lambda *_: need)
+    monkeypatch.setattr(memory, "free_bytes", lambda device: need.beside_weights(2))
+    assert talk(out=out_folder / "b.mp4") == 0
+    assert "free on cpu: frames are decoded 2 at a time" in capsys.readouterr().err
+    a, b = (read_video(out_folder / name).frames.astype(int) for name in ("a.mp4", "b.mp4"))
+    assert np.abs(a - b).max() <= 3

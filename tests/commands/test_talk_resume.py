@@ -40,11 +40,11 @@ def stopped(talk, long_voice):
     def run(decoded: int, error: type[BaseException] = KeyboardInterrupt, **options) -> int:
         real, clips = talk_step.decode_clip, []
 
-        def decode(networks, latents):
+        def decode(networks, latents, frames_at_once):
             clips.append(latents)
             if len(clips) > decoded:
                 raise error
-            return real(networks, latents)
+            return real(networks, latents, frames_at_once)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(talk_step, "decode_clip", decode)
@@ -228,19 +228,23 @@ FORK_SERVER = """
 import os, signal, sys, time
 from comfyui_emo import cli
 from comfyui_emo.commands import talk
-from comfyui_emo.steps import sampling, video_segments
+from comfyui_emo.models.checkpoints.emo import load_model
+from comfyui_emo.steps import memory, sampling, video_segments
+from pathlib import Path
 video_segments.KEY_FRAME_DISTANCE = 12
 denoise = sampling.denoise_clip
 def counted(*arguments):
     os.write(writer, b".")
     return denoise(*arguments)
 sampling.denoise_clip = counted
+# Looked up once for all runs.
+memory.estimate_memory(load_model(Path(sys.argv[1])).config, True)
 for line in sys.stdin:
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        os._exit(cli.main(sys.argv[1:]))
+        os._exit(cli.main(sys.argv[2:]))
     os.close(writer)
     deadline = time.monotonic() + float(line)
     ended, status = os.waitpid(child, os.WNOHANG)
@@ -261,7 +265,7 @@ def run_for(model_path, portrait_path, long_voice, out_folder):
     command = ["talk", "--model", model_path, "--image", portrait_path, "--audio", long_voice]
     command += ["--device", "cpu", "--out", out_folder / "talking.mp4"]
     server = subprocess.Popen(
-        [sys.executable, "-c", FORK_SERVER, *map(str, command)],
+        [sys.executable, "-c", FORK_SERVER, str(model_path), *map(str, command)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
 
