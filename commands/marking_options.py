@@ -63,8 +63,8 @@ def add_marking_options(parser: argparse.ArgumentParser) -> None:
         "--signing-certificate",
         type=Path,
         metavar="FILE",
-        help="sign with this certificate: PEM, your own first, then those that vouch for it (default: that of "
-        "COMFYUI_EMO_SIGNING_CERTIFICATE, else one made on this machine, for which nobody vouches)",
+        help="sign with this certificate: PEM, your own first, then those that vouch for it (default: that "
+        "of COMFYUI_EMO_SIGNING_CERTIFICATE, else one made on this machine, for which nobody vouches)",
     )
     group.add_argument(
         "--signing-key",

@@ -15,6 +15,7 @@ from ..steps.timeline import Timeline, parse_fps
 from ..steps.video_file import check_output
 from ..steps.voice import VoiceFile, normalise_loudness, open_voice
 from .checks import check_output_folder, choose_device
+from .marks import marking_settings, show_terms
 from .progress import progress_bar
 from .settings import head_motion, sampling_settings
 
@@ -31,6 +32,7 @@ def run(arguments: argparse.Namespace) -> str:
     region = _region(arguments, portrait)
     voice = _voice(arguments)
     model = load_model(arguments.model or BUNDLED_MODEL)
+    show_terms(model)
     defaults = model.config.defaults
     request = TalkRequest(
         portrait,
@@ -43,7 +45,14 @@ def run(arguments: argparse.Namespace) -> str:
     clips = talk_timeline(model, request).clip_count
     with progress_bar(clips, request.sampling.steps) as on_progress:
         timeline = talk(
-            model, request, arguments.out, device, on_progress, arguments.work_folder, arguments.fresh
+            model,
+            request,
+            arguments.out,
+            device,
+            on_progress,
+            arguments.work_folder,
+            arguments.fresh,
+            marking_settings(arguments),
         )
     return _summary(arguments.out, timeline, defaults, time.perf_counter() - started_s)
 
@@ -54,6 +63,7 @@ def _check(arguments: argparse.Namespace) -> torch.device:
     defaults = SamplingDefaults()
     head_motion(arguments, defaults)
     sampling_settings(arguments, defaults, arguments.seed)
+    marking_settings(arguments)
     if arguments.fps is not None:
         parse_fps(arguments.fps)
     if arguments.face is not None:

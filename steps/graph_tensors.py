@@ -19,8 +19,8 @@ from ..errors import DependencyError, InputError
 from ..models.checkpoints.emo import LoadedModel
 from .decoding import decode_clip
 from .face_region import FaceRegion, detect_faces, find_face_region
+from .marking.marks import SYNTHETIC_NOTICE
 from .portrait import Portrait
-from .talk import SYNTHETIC_NOTICE
 from .timeline import FrameRate, Timeline, parse_fps
 from .video_file import VideoWriter
 from .voice import Voice

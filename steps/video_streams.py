@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 METADATA_KEYS = ("title", "artist", "comment", "description", "synopsis", "copyright", "date", "genre")
 """The keys of plain metadata that an mp4 file keeps."""
+TAG_KEYS = ("AIGC",)
+"""Keys that it keeps only as tags of its own."""
 
 _AAC_RATES_HZ = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 _AAC_FALLBACK_HZ = 48000
@@ -147,7 +149,8 @@ def open_mp4(path: str, voice: VoiceSource, metadata: dict[str, str]) -> OutputC
     if rate_hz != voice.sample_rate_hz:
         log.info("the video's sound is resampled from %d to %d Hz", voice.sample_rate_hz, rate_hz)
     # mp4's clock ticks once a sample: at its usual 1 ms the stored length of the sound would be rounded.
-    options = {"movflags": "faststart", "movie_timescale": str(rate_hz)}
+    flags = "faststart+use_metadata_tags" if set(TAG_KEYS) & set(metadata) else "faststart"
+    options = {"movflags": flags, "movie_timescale": str(rate_hz)}
     container = av.open(path, "w", format="mp4", options=options)
     container.metadata.update(metadata)
     return container
@@ -155,7 +158,7 @@ def open_mp4(path: str, voice: VoiceSource, metadata: dict[str, str]) -> OutputC
 
 def check_metadata(metadata: Iterable[str]) -> None:
     """Raise InputError for a key that an mp4 file does not keep."""
-    unknown = sorted(set(metadata) - set(METADATA_KEYS))
+    unknown = sorted(set(metadata) - {*METADATA_KEYS, *TAG_KEYS})
     if unknown:
         raise InputError(
             got=f"metadata {', '.join(unknown)}",

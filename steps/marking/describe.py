@@ -55,11 +55,12 @@ def _watermark(reading: WatermarkReading | None, pictures: str) -> list[str]:
     if reading is None:
         looked = "none found" if pictures == "read" else f"not looked for, pictures: {pictures}"
         return [f"  watermark: {looked}"]
-    changes = f"{'mirrored, ' if reading.mirrored else ''}zoom {reading.zoom:.2f}, {reading.angle_degrees:+.1f} degrees"
+    mirrored = "mirrored, " if reading.mirrored else ""
+    changes = f"{mirrored}zoom {reading.zoom:.2f}, {reading.angle_degrees:+.1f} degrees"
     return [
         f"  watermark: found, payload {reading.payload:08x}; {changes}",
-        f"    {reading.chip_agreement:.0%} of its chips agree, pilot {reading.score:.1f} deviations high; an unmarked "
-        f"file gives a false alarm less than {FALSE_ALARM_BOUND:.1e} of the time",
+        f"    {reading.chip_agreement:.0%} of its chips agree, pilot {reading.score:.1f} deviations high",
+        f"    an unmarked file gives a false alarm with a chance of {FALSE_ALARM_BOUND:.1e} or less",
     ]
 
 

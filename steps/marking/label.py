@@ -1,5 +1,6 @@
 """A visible label in the lower left corner of the first frames."""
 
+import math
 from functools import cache
 
 import numpy as np
@@ -12,6 +13,7 @@ from ...errors import InputError
 _HEIGHT_SHARE = 0.05
 """Height of the letters against the short side of the picture, as GB 45438-2025 asks at the least."""
 
+_CAPITAL_SHARE = 0.64  # of the font's size
 _LEAST_HEIGHT_PX = 9
 _BACKGROUND_OPACITY = 0.65
 
@@ -29,9 +31,7 @@ def draw_label(frames: Tensor, text: str) -> Tensor:
 @cache
 def _plate(text: str, height_px: int, width_px: int) -> tuple[Tensor, Tensor]:
     """How much of the picture is covered [H, W], and by which brightness [H, W]."""
-    size_px = max(
-        _LEAST_HEIGHT_PX, round(_HEIGHT_SHARE * min(height_px, width_px) / 0.7)
-    )  # capitals are 0.7 em
+    size_px = max(_LEAST_HEIGHT_PX, math.ceil(_HEIGHT_SHARE * min(height_px, width_px) / _CAPITAL_SHARE))
     font = ImageFont.load_default(size_px)
     _check_letters(text)
     margin = max(2, size_px // 4)

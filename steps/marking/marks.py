@@ -69,6 +69,18 @@ class Marks:
             fields[AIGC_KEY] = _aigc_field(self.provenance)
         return fields
 
+    @property
+    def in_frames(self) -> str:
+        """What of the marks changes frames, to tell whether a run that was stopped may go on."""
+        if not self.marking.enabled:
+            return "none"
+        label = (
+            f"{self.marking.label_text} for {self.marking.label_seconds:g} s"
+            if self.marking.label
+            else "no label"
+        )
+        return f"watermark, {label}"
+
     def into_frames(self, frames: Tensor, first_frame: int, fps: float) -> Tensor:
         """Frames [N, 3, H, W] of a clip with the label, where it is to be seen, and the watermark.
 

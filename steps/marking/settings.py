@@ -48,4 +48,5 @@ class Marking:
             )
 
 
+ALL_MARKS = Marking()
 NO_MARKS = Marking(enabled=False)

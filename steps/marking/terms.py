@@ -1,14 +1,15 @@
 """The terms of use, shown once for each model."""
 
 import hashlib
+from contextlib import suppress
 
 from .user_folder import keep_privately, user_folder
 
 TERMS = (
-    "Animate only people, and use only voices of people, who agreed to it. Do not deceive, impersonate or put "
-    "words into anybody's mouth, and say that the result is synthetic wherever you show it. Videos are marked as "
-    "synthetic, in their pixels and by signed credentials; the law may ask you to keep these marks. The model's "
-    "own licence holds as well."
+    "Animate only people, and use only voices of people, who agreed to it. Do not deceive, impersonate or "
+    "put words into anybody's mouth, and say that the result is synthetic wherever you show it. Videos are "
+    "marked as synthetic, in their pixels and by signed credentials; the law may ask you to keep that. "
+    "The model's own licence holds as well."
 )
 
 
@@ -22,8 +23,6 @@ def terms_to_show(model_name: str, model_sha256: str) -> str | None:
     )
     if shown.is_file():
         return None
-    try:
+    with suppress(OSError):
         keep_privately(shown, f"{model_name}\n{TERMS}\n".encode())
-    except OSError:
-        pass
     return f"Terms of use of {model_name}: {TERMS}"
