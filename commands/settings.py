@@ -30,6 +30,7 @@ def sampling_settings(
         steps=defaults.steps if arguments.steps is None else arguments.steps,
         scheduler=arguments.scheduler or defaults.scheduler,
         voice_guidance=defaults.voice_guidance if arguments.guidance is None else arguments.guidance,
+        portrait_guidance=defaults.portrait_guidance,
         noise_scale=defaults.noise_scale,
         seed=seed,
     )

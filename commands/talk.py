@@ -9,13 +9,15 @@ import torch
 from ..models.checkpoints.emo import BUNDLED_MODEL, load_model
 from ..models.config import SamplingDefaults
 from ..steps.face_region import FaceRegion, find_face_region, parse_region, read_mask
+from ..steps.marking.terms import show_terms
+from ..steps.memory import frames_decoded_at_once
 from ..steps.portrait import Portrait, read_portrait
 from ..steps.talk import TalkRequest, talk, talk_timeline
 from ..steps.timeline import Timeline, parse_fps
 from ..steps.video_file import check_output
 from ..steps.voice import VoiceFile, normalise_loudness, open_voice
 from .checks import check_output_folder, choose_device
-from .marks import marking_settings, show_terms
+from .marks import marking_settings
 from .progress import progress_bar
 from .settings import head_motion, sampling_settings
 
@@ -32,7 +34,7 @@ def run(arguments: argparse.Namespace) -> str:
     region = _region(arguments, portrait)
     voice = _voice(arguments)
     model = load_model(arguments.model or BUNDLED_MODEL)
-    show_terms(model)
+    show_terms(model.config.name, model.path)
     defaults = model.config.defaults
     request = TalkRequest(
         portrait,
@@ -42,6 +44,8 @@ def run(arguments: argparse.Namespace) -> str:
         sampling_settings(arguments, defaults, arguments.seed),
         defaults.fps if arguments.fps is None else arguments.fps,
     )
+    at_once = frames_decoded_at_once(model.networks, device, request.sampling.guided)
+    model.networks.to(device)
     clips = talk_timeline(model, request).clip_count
     with progress_bar(clips, request.sampling.steps) as on_progress:
         timeline = talk(
@@ -52,6 +56,7 @@ def run(arguments: argparse.Namespace) -> str:
             on_progress,
             arguments.work_folder,
             arguments.fresh,
+            at_once,
             marking_settings(arguments),
         )
     return _summary(arguments.out, timeline, defaults, time.perf_counter() - started_s)

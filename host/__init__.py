@@ -3,23 +3,37 @@
 Everything of the host is imported inside functions, so that the blocks are declared and tested without it.
 """
 
-from .compute import compute_device, on_device
-from .display import Report, native_video, progress, show_video
-from .folders import MODEL_FOLDER, find_model_file, model_files, model_folders, model_path, output_path
+from .compute import DTYPES, compute_device, compute_dtype, manage
+from .display import Report, file_entry, native_video, progress, show, show_video, workflow_metadata
+from .folders import (
+    MODEL_FOLDER,
+    find_model_file,
+    media_file,
+    model_files,
+    model_folders,
+    model_path,
+    output_path,
+)
 from .present import hosted
 
 __all__ = [
+    "DTYPES",
     "MODEL_FOLDER",
     "Report",
     "compute_device",
+    "compute_dtype",
+    "file_entry",
     "find_model_file",
     "hosted",
+    "manage",
+    "media_file",
     "model_files",
     "model_folders",
     "model_path",
     "native_video",
-    "on_device",
     "output_path",
     "progress",
+    "show",
     "show_video",
+    "workflow_metadata",
 ]

@@ -83,6 +83,7 @@ class Backbone(Skeleton):
             speed: from `speed_buckets` [B, F, (2m+1)*d]; None: no speed given.
         """
         sites = []
+        portrait = tuple(site.to(self.dtype) for site in portrait)
         for index, (transformer, temporal) in enumerate(
             zip(self.transformers, self.temporal_modules, strict=True)
         ):

@@ -185,7 +185,8 @@ class SamplingDefaults:
         fps: frame rate it was trained on.
         steps: denoising steps.
         scheduler: name of the sampler, see steps/schedulers.py.
-        voice_guidance: guidance scale of the voice; 1 turns the unconditional half off.
+        voice_guidance: guidance scale of the voice; 1 turns the part without voice off.
+        portrait_guidance: guidance scale of the portrait; 1 turns the part without portrait off.
         noise_scale: deviation of the noise that sampling starts from. Below 1 a model that is not trained to
             the end stays nearer to what it knows: fewer broken faces, less movement.
         calm, normal, active: head speeds of the three styles in degrees per frame.
@@ -198,11 +199,16 @@ class SamplingDefaults:
     steps: int = 40
     scheduler: str = "ddim"
     voice_guidance: float = 3.5
+    portrait_guidance: float = 1.0
     noise_scale: float = 1.0
     calm: float = 0.2
     normal: float = 0.6
     active: float = 1.0
     face_share: float = 0.5
+
+
+LATENT_DOWNSCALE = 8
+"""Picture side over latent side, of every autoencoder of this skeleton."""
 
 
 @dataclass(frozen=True)
@@ -211,6 +217,10 @@ class EmoConfig:
 
     The autoencoder and voice encoder may be None: then they are files of their own
     (sd-vae-ft-mse, wav2vec2-base-960h).
+
+    Attributes:
+        latent_scale: latents as the Backbone sees them over those that the autoencoder gives (0.18215 for
+            SD 1.5's autoencoder).
     """
 
     name: str = "emo-sd15"
@@ -223,6 +233,7 @@ class EmoConfig:
     defaults: SamplingDefaults = field(default_factory=SamplingDefaults)
     autoencoder: AutoencoderConfig | None = None
     voice_encoder: VoiceEncoderConfig | None = None
+    latent_scale: float = 1.0
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, for the metadata of a file of weights."""

@@ -22,6 +22,12 @@ class SiteFeatures:
     reference: Tensor | None
     output: Tensor
 
+    def to(self, target: torch.device | torch.dtype) -> "SiteFeatures":
+        """The same on a device, or in a dtype."""
+        return SiteFeatures(
+            None if self.reference is None else self.reference.to(target), self.output.to(target)
+        )
+
 
 class ReferenceNet(Skeleton):
     """The Backbone's skeleton without temporal modules and without what comes after the last site read.

@@ -7,13 +7,14 @@ imported when a block runs.
 from typing import NamedTuple
 
 from .audio import EncodeAudio
-from .decode import Decode
 from .face import FaceRegion
 from .model import LoadModel
 from .motion import Motion
+from .paste import PasteBack
 from .reference import ReferenceNet
-from .sampler import Sampler
+from .sampler import Sampler, SamplerAdvanced
 from .talk import Talk
+from .verify import Verify
 from .video import CombineVideo
 
 
@@ -33,8 +34,10 @@ BLOCKS: tuple[Block, ...] = (
     Block("EMOReferenceNet", "EMO Reference Net", ReferenceNet),
     Block("EMOHeadMotion", "EMO Head Motion", Motion),
     Block("EMOSampler", "EMO Sampler", Sampler),
-    Block("EMODecode", "EMO Decode", Decode),
+    Block("EMOSamplerAdvanced", "EMO Sampler (Advanced)", SamplerAdvanced),
+    Block("EMOPasteBack", "EMO Paste Back", PasteBack),
     Block("EMOCombineVideo", "EMO Combine Video", CombineVideo),
+    Block("EMOVerify", "EMO Verify", Verify),
 )
 
 NODE_CLASS_MAPPINGS: dict[str, type] = {block.node_id: block.node_class for block in BLOCKS}

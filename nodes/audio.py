@@ -2,10 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from .. import host
-
 if TYPE_CHECKING:
-    from ..models.checkpoints.emo import LoadedModel
+    from ..steps.graph_model import GraphModel
     from ..steps.graph_types import EncodedVoice
 
 
@@ -51,25 +49,38 @@ class EncodeAudio:
                         "tooltip": "How much to use at most, in seconds. 0: to the end.",
                     },
                 ),
-            }
+                "normalize_volume": (
+                    "BOOLEAN",
+                    {
+                        "default": False,
+                        "tooltip": "Bring speech to a common loudness (-20 dBFS, pauses left out): what is "
+                        "encoded and the audio that comes out.",
+                    },
+                ),
+            },
+            "optional": {
+                "audio_encoder": (
+                    "AUDIO_ENCODER",
+                    {"tooltip": "A wav2vec 2.0, for a model that has no voice encoder of its own."},
+                ),
+            },
         }
 
     def encode(
-        self, model: "LoadedModel", audio: dict[str, Any], fps: float, start: float, duration: float
+        self,
+        model: "GraphModel",
+        audio: dict[str, Any],
+        fps: float,
+        start: float,
+        duration: float,
+        normalize_volume: bool,
+        audio_encoder: Any = None,
     ) -> "tuple[EncodedVoice, dict[str, Any], int, float]":
-        from ..steps.graph_tensors import cut_audio, voice_of_audio
-        from ..steps.graph_types import EncodedVoice
-        from ..steps.timeline import Timeline
-        from ..steps.voice_encoding import encode_voice
+        from ..steps.graph_tensors import audio_at_common_loudness, cut_audio
+        from ..steps.graph_voice import encode_audio
 
         part = cut_audio(audio, start, duration)
-        voice = voice_of_audio(part)
-        config = model.config
-        timeline = Timeline(
-            len(voice.samples),
-            voice.sample_rate_hz,
-            fps or config.defaults.fps,
-            config.temporal.frames_per_clip,
-        )
-        features = encode_voice(model.networks, voice, timeline, host.on_device(model.networks))
-        return EncodedVoice(features, timeline, model.path), part, timeline.frame_count, float(timeline.fps)
+        if normalize_volume:
+            part = audio_at_common_loudness(part)
+        voice = encode_audio(model, part, fps, audio_encoder)
+        return voice, part, voice.timeline.frame_count, float(voice.timeline.fps)

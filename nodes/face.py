@@ -1,4 +1,4 @@
-"""Face Region: IMAGE -> EMO_FACE and MASK, by hand, by mask or by detector."""
+"""Face Region: IMAGE -> EMO_FACE, MASK, crop and preview, by hand, by mask or by detector."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -7,11 +7,14 @@ from .. import host
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..steps.graph_tensors import LocatedFace
     from ..steps.graph_types import Face
+    from ..steps.portrait import Portrait
 
 STOP, MIDDLE = "stop", "take the middle of the picture"
 # Share of the picture's height that a face is taken to have where none is found.
 _MIDDLE_SHARE = 0.6
+_COPY_PREFIX, _COPY_SIDE_PX = "EMO_face", 1024
 
 
 def _pixels(what: str) -> tuple[str, dict[str, Any]]:
@@ -26,13 +29,19 @@ class FaceRegion:
     """Where the face is, and how much room it gets to move in (paper, section 3.2, Face Locator)."""
 
     CATEGORY = "EMO"
-    DESCRIPTION = "Says where the face is, by hand, else by mask, else by detector, and how far it may move."
+    DESCRIPTION = (
+        "Says where the face is, by hand (draw it on the picture), else by mask, else by detector, and how "
+        "far it may move."
+    )
     FUNCTION = "locate"
-    RETURN_TYPES = ("EMO_FACE", "MASK")
-    RETURN_NAMES = ("face", "mask")
+    RETURN_TYPES = ("EMO_FACE", "MASK", "IMAGE", "IMAGE")
+    RETURN_NAMES = ("face", "mask", "crop", "preview")
     OUTPUT_TOOLTIPS = (
         "The face and its room to move, for the EMO reference net.",
         "The face as a mask of the picture's size, white where the face is.",
+        "The part of the picture in which the head may move, in the picture's own pixels.",
+        "The picture with the face (green) and its room to move (amber). Room that depends on the head's "
+        "speed is drawn for 0.5 degrees per frame.",
     )
 
     @classmethod
@@ -70,6 +79,14 @@ class FaceRegion:
             },
             "optional": {
                 "mask": ("MASK", {"tooltip": "White where the face is, of the picture's size."}),
+                "region": (
+                    "STRING",
+                    {
+                        "default": "",
+                        "tooltip": "The face as drawn in the editor, by hand: JSON with x, y, width and "
+                        "height in pixels, and the picture's width and height.",
+                    },
+                ),
             },
         }
 
@@ -85,22 +102,54 @@ class FaceRegion:
         margin_y: float,
         if_no_face: str,
         mask: "Tensor | None" = None,
-    ) -> "tuple[Face, Tensor]":
-        from ..steps import face_region
+        region: str = "",
+    ) -> Any:
+        from ..steps.drawn_region import region_by_hand
         from ..steps.face_detector import WEIGHTS_NAME
         from ..steps.graph_tensors import locate_face, portrait_of_image
         from ..steps.graph_types import Face
 
         portrait = portrait_of_image(image)
-        region = locate_face(
+        height_px, width_px = portrait.pixels.shape[-2:]
+        located = locate_face(
             portrait,
-            by_hand=face_region.FaceRegion(x, y, width, height) if width or height else None,
+            by_hand=region_by_hand(region, (x, y, width, height), width_px, height_px),
             mask=mask,
             index=None if face_index < 0 else face_index,
             detector_weights=host.find_model_file(WEIGHTS_NAME),
             middle_share=_MIDDLE_SHARE if if_no_face == MIDDLE else None,
         )
-        height_px, width_px = portrait.pixels.shape[-2:]
         margins = (None if margin < 0 else margin for margin in (margin_x, margin_y))
-        face = Face(region, (width_px, height_px), *margins)
-        return face, face_region.face_mask(region, height_px, width_px)[0]
+        return _results(portrait, located, Face(located.region, (width_px, height_px), *margins))
+
+
+def _results(portrait: "Portrait", located: "LocatedFace", face: "Face") -> Any:
+    from ..steps.face_region import face_mask
+    from ..steps.face_view import cut_out, draw_boxes
+    from ..steps.graph_tensors import images_of_frames
+    from ..steps.head_motion import USUAL_SPEED, HeadMotion
+
+    width_px, height_px = face.picture_px
+    room = face.movement_box(HeadMotion(USUAL_SPEED))
+    mask = face_mask(face.region, height_px, width_px)[0]
+    crop, preview = cut_out(portrait, room), draw_boxes(portrait, face.region, room)
+    result = (face, mask, images_of_frames(crop), images_of_frames(preview))
+    return host.show(_shown(portrait, located), result)
+
+
+def _shown(portrait: "Portrait", located: "LocatedFace") -> dict[str, Any]:
+    """What the editor on the page shows after a run; nothing is written without a host."""
+    if not host.hosted():
+        return {}
+    from ..steps.face_view import save_small_copy
+
+    path = host.output_path(_COPY_PREFIX, temporary=True, suffix=".jpg")
+    save_small_copy(portrait, path, _COPY_SIDE_PX)
+    height_px, width_px = portrait.pixels.shape[-2:]
+    region = located.region
+    found = {
+        "region": [region.x, region.y, region.width, region.height],
+        "picture": [width_px, height_px],
+        "assumed": located.assumed,
+    }
+    return {"text": [located.how], "emo_face": [found], "emo_picture": [host.file_entry(path, True)]}

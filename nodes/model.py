@@ -1,11 +1,11 @@
-"""Load EMO Model: a file of weights -> EMO_MODEL."""
+"""Load EMO Model: a file of weights -> EMO_MODEL and the VAE that belongs to it."""
 
 from typing import TYPE_CHECKING, Any
 
 from .. import host
 
 if TYPE_CHECKING:
-    from ..models.checkpoints.emo import LoadedModel
+    from ..steps.graph_model import GraphModel, ModelVae
 
 BUNDLED = "bundled avatar model"
 
@@ -16,9 +16,12 @@ class LoadModel:
     CATEGORY = "EMO"
     DESCRIPTION = "Loads an EMO model, all networks in one file. The bundled one animates drawn avatars."
     FUNCTION = "load"
-    RETURN_TYPES = ("EMO_MODEL",)
-    RETURN_NAMES = ("model",)
-    OUTPUT_TOOLTIPS = ("The model, for every other EMO block.",)
+    RETURN_TYPES = ("EMO_MODEL", "VAE")
+    RETURN_NAMES = ("model", "vae")
+    OUTPUT_TOOLTIPS = (
+        "The model, for every other EMO block.",
+        "The model's own autoencoder, for EMO Combine Video and the host's VAE Decode and VAE Encode.",
+    )
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -31,12 +34,25 @@ class LoadModel:
                         "tooltip": "The model that comes with the pack, or a file of the folder models/emo.",
                     },
                 ),
+                "dtype": (
+                    list(host.DTYPES),
+                    {
+                        "default": host.DTYPES[0],
+                        "tooltip": "What the model computes in. auto: what ComfyUI takes on this device; "
+                        "float32 is exact and takes twice the memory of the other two.",
+                    },
+                ),
             }
         }
 
-    def load(self, model_file: str) -> "tuple[LoadedModel]":
+    def load(self, model_file: str, dtype: str) -> "tuple[GraphModel, ModelVae]":
+        from ..models.build import parameter_count
         from ..models.checkpoints.emo import BUNDLED_MODEL, load_model
-        from ..steps.graph_types import check_complete
+        from ..steps.graph_model import ModelVae, manage_model
+        from ..steps.marking.terms import show_terms
 
-        path = BUNDLED_MODEL if model_file == BUNDLED else host.model_path(model_file)
-        return (check_complete(load_model(path)),)
+        loaded = load_model(BUNDLED_MODEL if model_file == BUNDLED else host.model_path(model_file))
+        show_terms(loaded.config.name, loaded.path)
+        chosen = host.compute_dtype(dtype, parameter_count(loaded.networks.backbone))
+        model = manage_model(loaded, chosen, host.manage)
+        return model, ModelVae(model)

@@ -1,19 +1,24 @@
-"""Head Motion: a style or a speed -> EMO_MOTION."""
+"""Head Motion: a style, a speed or a curve of speeds -> EMO_MOTION."""
 
 from typing import TYPE_CHECKING, Any
 
+from .. import host
+
 if TYPE_CHECKING:
     from ..models.checkpoints.emo import LoadedModel
-    from ..steps.head_motion import HeadMotion
 
-BY_SPEED = "by speed"
+BY_SPEED, BY_CURVE = "by speed", "by curve"
+_PEAKS = 600
 
 
 class Motion:
     """How lively the head moves (paper, section 3.2, Speed Layers)."""
 
     CATEGORY = "EMO"
-    DESCRIPTION = "Sets how lively the head moves: calm, normal or active as the model has them, or a speed."
+    DESCRIPTION = (
+        "Sets how lively the head moves: calm, normal or active as the model has them, a constant speed, or "
+        "a curve of speeds, drawn over the voice."
+    )
     FUNCTION = "choose"
     RETURN_TYPES = ("EMO_MOTION",)
     RETURN_NAMES = ("motion",)
@@ -25,8 +30,8 @@ class Motion:
             "required": {
                 "model": ("EMO_MODEL", {"tooltip": "The model whose speeds the styles stand for."}),
                 "style": (
-                    ["calm", "normal", "active", BY_SPEED],
-                    {"default": "normal", "tooltip": "A style, or the speed below."},
+                    ["calm", "normal", "active", BY_SPEED, BY_CURVE],
+                    {"default": "normal", "tooltip": "A style, the speed below, or the curve below it."},
                 ),
                 "speed": (
                     "FLOAT",
@@ -36,10 +41,51 @@ class Motion:
                         f'"{BY_SPEED}". Speech wants 0.1 to 1.0, singing 1.0 to 1.3.',
                     },
                 ),
-            }
+            },
+            "optional": {
+                "audio": (
+                    "AUDIO",
+                    {
+                        "tooltip": "The sound to draw the curve over: the audio that EMO encode audio gives. "
+                        "It is shown only."
+                    },
+                ),
+                "curve": (
+                    "STRING",
+                    {
+                        "default": "",
+                        "tooltip": "Head speed over time, as drawn in the editor, for the style "
+                        f'"{BY_CURVE}": a JSON list of points [time in seconds, degrees per frame], straight '
+                        "between them.",
+                    },
+                ),
+            },
         }
 
-    def choose(self, model: "LoadedModel", style: str, speed: float) -> "tuple[HeadMotion]":
-        from ..steps.head_motion import HeadMotion, motion_of_style
+    def choose(
+        self,
+        model: "LoadedModel",
+        style: str,
+        speed: float,
+        audio: dict[str, Any] | None = None,
+        curve: str = "",
+    ) -> Any:
+        from ..steps.head_motion import HeadMotion, motion_of_style, parse_curve
 
-        return (HeadMotion(speed) if style == BY_SPEED else motion_of_style(style, model.config.defaults),)
+        if style == BY_SPEED:
+            motion = HeadMotion(speed)
+        elif style == BY_CURVE:
+            motion = HeadMotion(parse_curve(curve))
+        else:
+            motion = motion_of_style(style, model.config.defaults)
+        return host.show({} if audio is None else _waveform(audio), (motion,))
+
+
+def _waveform(audio: dict[str, Any]) -> dict[str, Any]:
+    """What the editor on the page draws the curve over."""
+    from ..steps.graph_tensors import voice_of_audio
+    from ..steps.waveform import waveform_peaks
+
+    voice = voice_of_audio(audio)
+    shown = {"peaks": waveform_peaks(voice, _PEAKS), "duration_s": voice.duration_s}
+    return {"emo_waveform": [shown]}

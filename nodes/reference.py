@@ -2,12 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
-from .. import host
-
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..models.checkpoints.emo import LoadedModel
+    from ..steps.graph_model import GraphModel
     from ..steps.graph_types import Face, PortraitReference
 
 
@@ -31,16 +29,23 @@ class ReferenceNet:
                 "model": ("EMO_MODEL", {"tooltip": "The model whose ReferenceNet runs."}),
                 "image": ("IMAGE", {"tooltip": "One picture of a person: the one the face was located in."}),
                 "face": ("EMO_FACE", {"tooltip": "The face, from the EMO face region."}),
-            }
+            },
+            "optional": {
+                "vae": (
+                    "VAE",
+                    {"tooltip": "Encodes the portrait, for a model without an autoencoder of its own."},
+                ),
+            },
         }
 
     def encode(
-        self, model: "LoadedModel", image: "Tensor", face: "Face"
+        self, model: "GraphModel", image: "Tensor", face: "Face", vae: Any = None
     ) -> "tuple[PortraitReference, Tensor]":
+        from ..steps.graph_model import ModelVae
         from ..steps.graph_tensors import images_of_frames, portrait_of_image
-        from ..steps.graph_types import PortraitReference, fit_located
-        from ..steps.reference import run_reference_net
+        from ..steps.graph_types import fit_located, refer
 
         fitted = fit_located(portrait_of_image(image), face, model.config)
-        reference = run_reference_net(model.networks, fitted, host.on_device(model.networks))
-        return PortraitReference(reference, fitted, face, model.path), images_of_frames(fitted.pixels)
+        portrait = images_of_frames(fitted.pixels)
+        latents = (vae or ModelVae(model)).encode(portrait)
+        return refer(model, latents, fitted, face), portrait

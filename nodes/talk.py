@@ -30,19 +30,22 @@ class Talk:
             "required": {
                 "image": ("IMAGE", {"tooltip": "One picture of a person."}),
                 "audio": ("AUDIO", {"tooltip": "The voice, of any length and sample rate."}),
-            }
+            },
+            "hidden": {"unique_id": "UNIQUE_ID"},
         }
 
-    def talk(self, image: "Tensor", audio: dict[str, Any]) -> Any:
+    def talk(self, image: "Tensor", audio: dict[str, Any], unique_id: str | None = None) -> Any:
         from ..models.checkpoints.emo import load_model
         from ..steps.face_detector import WEIGHTS_NAME
+        from ..steps.graph_model import manage_model
+        from ..steps.graph_progress import watch
         from ..steps.graph_types import simple_request
         from ..steps.talk import talk, talk_timeline
 
-        model = load_model()
-        request = simple_request(model, image, audio, host.find_model_file(WEIGHTS_NAME))
-        report = host.progress(talk_timeline(model, request).clip_count * request.sampling.steps)
+        loaded = load_model()
+        request = simple_request(loaded, image, audio, host.find_model_file(WEIGHTS_NAME))
+        model = manage_model(loaded, host.compute_dtype("auto", 0), host.manage)
+        report = host.progress(talk_timeline(model, request).clip_count * request.sampling.steps, unique_id)
         path = host.output_path(_NAME_PREFIX, temporary=True)
-        device = host.compute_device()
-        talk(model, request, path, device, lambda at: report(at.steps_done))
+        talk(model, request, path, model.bring_all(), watch(report, model))
         return host.show_video(path, True, (host.native_video(path),))

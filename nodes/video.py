@@ -1,4 +1,4 @@
-"""Combine Video: IMAGE and AUDIO -> a file and VIDEO."""
+"""Combine Video: LATENT or IMAGE, and AUDIO -> a file and VIDEO."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -7,12 +7,17 @@ from .. import host
 if TYPE_CHECKING:
     from torch import Tensor
 
+_FORMATS = ["mp4", "mov"]
+
 
 class CombineVideo:
-    """Frames and sound to one mp4 file, which plays in the block."""
+    """Frames and sound to one file, a few frames at a time; it plays in the block."""
 
     CATEGORY = "EMO"
-    DESCRIPTION = "Writes frames and sound into an mp4 file (H.264 and AAC) and plays it here."
+    DESCRIPTION = (
+        "Writes frames and sound into a video file and plays it here. Of a latent, the pixels are never all "
+        "in memory: it is decoded and written a few frames at a time."
+    )
     FUNCTION = "combine"
     OUTPUT_NODE = True
     RETURN_TYPES = ("VIDEO",)
@@ -23,7 +28,6 @@ class CombineVideo:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "images": ("IMAGE", {"tooltip": "The frames of the video, of even width and height."}),
                 "audio": (
                     "AUDIO",
                     {
@@ -38,26 +42,83 @@ class CombineVideo:
                         "tooltip": "Frames per second: the fps that EMO encode audio gives.",
                     },
                 ),
+                "format": (
+                    _FORMATS,
+                    {"default": "mp4", "tooltip": "The file's format; both hold H.264 and AAC."},
+                ),
                 "save_output": (
                     "BOOLEAN",
                     {
                         "default": True,
                         "tooltip": "Keep the file in the output folder; otherwise it is temporary, for a "
-                        "Save Video behind it, which stores the workflow too.",
+                        "Save Video behind it.",
                     },
                 ),
                 "filename_prefix": (
                     "STRING",
                     {"default": "video/EMO", "tooltip": "Start of the file's name, with folders if wanted."},
                 ),
-            }
+            },
+            "optional": {
+                "latent": ("LATENT", {"tooltip": "The frames as latents, from an EMO sampler."}),
+                "vae": ("VAE", {"tooltip": "Decodes the latents: the VAE of Load EMO Model."}),
+                "images": (
+                    "IMAGE",
+                    {"tooltip": "The frames as pictures of even width and height, instead of latents."},
+                ),
+                "marks": (
+                    "BOOLEAN",
+                    {
+                        "default": True,
+                        "tooltip": "Mark the file as synthetic: a watermark in the pixels, hardly seen, and "
+                        "signed Content Credentials. Laws may ask you for it.",
+                    },
+                ),
+                "label": (
+                    "BOOLEAN",
+                    {"default": False, "tooltip": "Write AI-generated on the first 3 seconds as well."},
+                ),
+                "aigc": (
+                    "BOOLEAN",
+                    {"default": False, "tooltip": "Add the metadata field AIGC of China's GB 45438-2025."},
+                ),
+                "consent": (
+                    "STRING",
+                    {
+                        "default": "",
+                        "tooltip": "Your own statement on the consent of those who are seen and heard, "
+                        "readable for all in the signed credentials.",
+                    },
+                ),
+            },
+            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO", "unique_id": "UNIQUE_ID"},
         }
 
     def combine(
-        self, images: "Tensor", audio: dict[str, Any], fps: float, save_output: bool, filename_prefix: str
+        self,
+        audio: dict[str, Any],
+        fps: float,
+        format: str,
+        save_output: bool,
+        filename_prefix: str,
+        latent: dict[str, Any] | None = None,
+        vae: Any = None,
+        images: "Tensor | None" = None,
+        marks: bool = True,
+        label: bool = False,
+        aigc: bool = False,
+        consent: str = "",
+        prompt: Any = None,
+        extra_pnginfo: Any = None,
+        unique_id: str | None = None,
     ) -> Any:
-        from ..steps.graph_tensors import write_images
+        from ..steps.graph_video import frame_source, write_frames
+        from ..steps.marking.settings import Marking
 
-        path = host.output_path(filename_prefix, temporary=not save_output)
-        write_images(path, images, audio, fps)
+        source = frame_source(images, latent, vae)
+        path = host.output_path(filename_prefix, not save_output, f".{format}")
+        report = host.progress(source.count, unique_id)
+        graph = host.workflow_metadata(prompt, extra_pnginfo)
+        marking = Marking(enabled=marks, label=label, aigc=aigc, consent=consent)
+        write_frames(path, source, audio, fps, graph, report, marking)
         return host.show_video(path, not save_output, (host.native_video(path),))

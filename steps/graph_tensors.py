@@ -6,24 +6,18 @@ AUDIO {"waveform": [B, C, T], "sample_rate": Hz}.
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..errors import DependencyError, InputError
 from ..models.checkpoints.emo import LoadedModel
-from .decoding import decode_clip
 from .face_region import FaceRegion, detect_faces, find_face_region
-from .marking.marks import SYNTHETIC_NOTICE
 from .portrait import Portrait
-from .timeline import FrameRate, Timeline, parse_fps
-from .video_file import VideoWriter
-from .voice import Voice
+from .voice import Voice, normalise_loudness
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +25,6 @@ log = logging.getLogger(__name__)
 _OVERSHOOT = 0.1
 # Width over height of a face with its hair.
 _FACE_ASPECT = 0.8
-# The writer makes bytes of so many frames together.
-_FRAMES_AT_ONCE = 16
 
 
 # --- pictures ---
@@ -81,6 +73,21 @@ def _check_image(image: Tensor) -> None:
         )
 
 
+@dataclass(frozen=True)
+class LocatedFace:
+    """A face in a picture, and how it was found.
+
+    Attributes:
+        region: the face in pixels of the picture.
+        how: a sentence for the user, which tells of a fallback.
+        assumed: whether no face was found and the middle of the picture is taken instead.
+    """
+
+    region: FaceRegion
+    how: str
+    assumed: bool = False
+
+
 def locate_face(
     portrait: Portrait,
     by_hand: FaceRegion | None = None,
@@ -88,7 +95,7 @@ def locate_face(
     index: int | None = None,
     detector_weights: Path | None = None,
     middle_share: float | None = None,
-) -> FaceRegion:
+) -> LocatedFace:
     """The face of a picture: by hand, else by mask, else by the detector, else the middle if that is wanted.
 
     Args:
@@ -103,14 +110,29 @@ def locate_face(
     Raises:
         InputError: see `find_face_region`, or a batch of masks.
     """
+    if by_hand is not None:
+        return LocatedFace(find_face_region(portrait, by_hand), f"face by hand: {by_hand}")
+    if mask is not None:
+        region = find_face_region(portrait, mask=_one_mask(mask))
+        return LocatedFace(region, f"face by mask: {region}")
+    fallbacks: list[str] = []
     detector: Callable[[Portrait], list[FaceRegion]] = partial(detect_faces, weights_path=detector_weights)
     if middle_share is not None:
-        detector = partial(_faces_or_middle, detector=detector, share=middle_share)
-    return find_face_region(portrait, by_hand, None if mask is None else _one_mask(mask), index, detector)
+        detector = partial(
+            _faces_or_middle, detector=detector, share=middle_share, on_fallback=fallbacks.append
+        )
+    region = find_face_region(portrait, index=index, detector=detector)
+    if fallbacks:
+        log.warning(fallbacks[0])
+        return LocatedFace(region, fallbacks[0], assumed=True)
+    return LocatedFace(region, f"face by detector: {region}")
 
 
 def _faces_or_middle(
-    portrait: Portrait, detector: Callable[[Portrait], list[FaceRegion]], share: float
+    portrait: Portrait,
+    detector: Callable[[Portrait], list[FaceRegion]],
+    share: float,
+    on_fallback: Callable[[str], None],
 ) -> list[FaceRegion]:
     try:
         faces, why = detector(portrait), "the detector saw none"
@@ -122,7 +144,7 @@ def _faces_or_middle(
     height = round(min(share * height_px, width_px / _FACE_ASPECT))
     width = round(height * _FACE_ASPECT)
     middle = FaceRegion((width_px - width) // 2, (height_px - height) // 2, width, height)
-    log.warning("no face found (%s): the middle of the picture is taken for the face, %s", why, middle)
+    on_fallback(f"no face found ({why}): the middle of the picture is taken for the face, {middle}")
     return [middle]
 
 
@@ -147,6 +169,15 @@ def voice_of_audio(audio: Mapping[str, Any]) -> Voice:
     """
     waveform = _waveform(audio)
     return Voice(waveform[0].float().mean(0).cpu().contiguous(), int(audio["sample_rate"]), "the audio")
+
+
+def audio_at_common_loudness(audio: Mapping[str, Any]) -> dict[str, Any]:
+    """The host's AUDIO with the one gain that `normalise_loudness` gives its voice."""
+    voice = voice_of_audio(audio)
+    louder = normalise_loudness(voice)
+    peak = voice.samples.abs().argmax()
+    gain = louder.samples[peak] / voice.samples[peak] if voice.samples[peak] != 0 else 1.0
+    return {**audio, "waveform": audio["waveform"] * gain}
 
 
 def cut_audio(audio: Mapping[str, Any], start_s: float, duration_s: float) -> dict[str, Any]:
@@ -178,25 +209,7 @@ def _waveform(audio: Mapping[str, Any]) -> Tensor:
     return waveform
 
 
-def fit_voice(voice: Voice, frame_count: int, fps: FrameRate) -> Voice:
-    """A voice as long as so many frames: cut, or followed by silence, which the log says."""
-    exact = parse_fps(fps)
-    if Timeline(len(voice.samples), voice.sample_rate_hz, exact, frame_count).frame_count == frame_count:
-        return voice
-    wanted = int(frame_count * voice.sample_rate_hz / exact)
-    log.warning(
-        "%d frames at %s fps last %.2f s, the audio %.2f s: the audio is %s",
-        frame_count,
-        exact,
-        frame_count / exact,
-        voice.duration_s,
-        "cut" if wanted < len(voice.samples) else "followed by silence",
-    )
-    padded = F.pad(voice.samples, (0, max(0, wanted - len(voice.samples))))
-    return replace(voice, samples=padded[:wanted])
-
-
-# --- latents and files ---
+# --- latents ---
 
 
 def check_latents(model: LoadedModel, latent: Mapping[str, Any]) -> None:
@@ -208,31 +221,3 @@ def check_latents(model: LoadedModel, latent: Mapping[str, Any]) -> None:
             allowed=f"[frames, {channels}, height, width], from an EMO sampler with this model",
             do="connect the EMO sampler, or decode with the VAE that belongs to these latents",
         )
-
-
-def decode_latents(
-    model: LoadedModel, latent: Mapping[str, Any], device: torch.device, on_clip: Callable[[int], None]
-) -> Tensor:
-    """The host's LATENT as IMAGE [F, H, W, 3], clip by clip; `on_clip` is told how many clips are done."""
-    images = []
-    clips = latent["samples"].split(model.config.temporal.frames_per_clip)
-    for count, clip in enumerate(clips, start=1):
-        images.append(images_of_frames(decode_clip(model.networks, clip[None].to(device))))
-        on_clip(count)
-    return torch.cat(images)
-
-
-def write_images(path: Path, images: Tensor, audio: Mapping[str, Any], fps: FrameRate) -> None:
-    """Write the host's IMAGE and AUDIO as an mp4 file.
-
-    Raises:
-        InputError: pictures or sound that cannot be used, odd sides, or a file that cannot be written.
-    """
-    frames = frames_of_images(images)
-    frame_count, _, height_px, width_px = frames.shape
-    voice = fit_voice(voice_of_audio(audio), frame_count, fps)
-    timeline = Timeline(len(voice.samples), voice.sample_rate_hz, fps, frame_count)
-    metadata = {"comment": SYNTHETIC_NOTICE}
-    with VideoWriter(path, timeline, voice, width_px, height_px, metadata=metadata) as writer:
-        for part in frames.split(_FRAMES_AT_ONCE):
-            writer.write(part)

@@ -12,10 +12,11 @@ from ..errors import InputError
 from ..models.checkpoints.emo import LoadedModel
 from ..models.config import EmoConfig, SamplingDefaults
 from .face_region import FaceRegion, movement_box
-from .graph_tensors import locate_face, portrait_of_image, voice_of_audio
+from .graph_model import GraphModel
+from .graph_tensors import check_latents, locate_face, portrait_of_image, voice_of_audio
 from .head_motion import HeadMotion, motion_of_style
 from .portrait import FittedPortrait, Portrait
-from .reference import Reference
+from .reference import Reference, reference_of_latents
 from .sampling import OnProgress, SamplingSettings, sample_clips
 from .talk import TalkRequest, fit_to_model, movement_mask
 from .timeline import Timeline
@@ -37,6 +38,15 @@ class Face:
     margin_x: float | None = None
     margin_y: float | None = None
 
+    def margins(self, motion: HeadMotion) -> tuple[float, float]:
+        """The margins (x, y) given, or those that suit the motion."""
+        x, y = (motion.movement_margin if own is None else own for own in (self.margin_x, self.margin_y))
+        return x, y
+
+    def movement_box(self, motion: HeadMotion) -> FaceRegion:
+        """The box the face may move in, in pixels of the picture."""
+        return movement_box(self.region, *self.margins(motion), *self.picture_px)
+
 
 @dataclass(frozen=True, eq=False)
 class PortraitReference:
@@ -57,11 +67,7 @@ class PortraitReference:
     def movement_mask(self, motion: HeadMotion, config: EmoConfig) -> Tensor:
         """The face locator's mask [1, 1, s*h, s*w], with the face's own margins where they are given."""
         height_px, width_px = self.fitted.pixels.shape[-2:]
-        margin_x, margin_y = (
-            motion.movement_margin if margin is None else margin
-            for margin in (self.face.margin_x, self.face.margin_y)
-        )
-        box = movement_box(self.fitted.region, margin_x, margin_y, width_px, height_px)
+        box = movement_box(self.fitted.region, *self.face.margins(motion), width_px, height_px)
         return movement_mask(replace(self.fitted, region=box), replace(motion, margin=0.0), config)
 
 
@@ -80,17 +86,6 @@ class EncodedVoice:
     model_path: Path
 
 
-def check_complete(model: LoadedModel) -> LoadedModel:
-    """The model itself; InputError unless it brings its autoencoder and voice encoder."""
-    if model.networks.autoencoder is None or model.networks.voice_encoder is None:
-        raise InputError(
-            got=f"{model.path} without an autoencoder or a voice encoder of its own",
-            allowed="a model that holds all of its networks, as the bundled one does",
-            do="choose another model",
-        )
-    return model
-
-
 def check_same_model(model: LoadedModel, *parts: PortraitReference | EncodedVoice) -> None:
     """Raise InputError unless the parts were made by this very model."""
     for part in parts:
@@ -106,15 +101,15 @@ def check_same_model(model: LoadedModel, *parts: PortraitReference | EncodedVoic
 def settings_of(
     defaults: SamplingDefaults,
     steps: int = 0,
-    scheduler: str | None = None,
     voice_guidance: float = 0,
     seed: int = 0,
 ) -> SamplingSettings:
-    """Sampling settings, with what comes with the model where a value is 0 or None."""
+    """Sampling settings, with what comes with the model where steps or guidance are 0."""
     return SamplingSettings(
         steps=steps or defaults.steps,
-        scheduler=scheduler or defaults.scheduler,
+        scheduler=defaults.scheduler,
         voice_guidance=voice_guidance or defaults.voice_guidance,
+        portrait_guidance=defaults.portrait_guidance,
         noise_scale=defaults.noise_scale,
         seed=seed,
     )
@@ -137,26 +132,53 @@ def fit_located(portrait: Portrait, face: Face, config: EmoConfig) -> FittedPort
     return fit_to_model(portrait, face.region, config)
 
 
+def refer(model: GraphModel, latents: Tensor, fitted: FittedPortrait, face: Face) -> PortraitReference:
+    """Run the ReferenceNet on a portrait's latents [1, C, h, w], as the model's VAE gives them.
+
+    Raises:
+        InputError: latents of another kind.
+    """
+    check_latents(model, {"samples": latents})
+    device = model.bring("reference_net")
+    reference = reference_of_latents(model.networks, latents.float().to(device))
+    return PortraitReference(reference.on(torch.device("cpu")), fitted, face, model.path)
+
+
 def sample_latents(
-    model: LoadedModel,
+    model: GraphModel,
     portrait: PortraitReference,
     voice: EncodedVoice,
     motion: HeadMotion,
     settings: SamplingSettings,
     on_progress: OnProgress,
+    earlier: Tensor | None = None,
 ) -> Tensor:
-    """The latents of all frames [F, C, h, w] on the CPU.
+    """The latents of all frames [F, C, h, w] on the CPU, as the model's VAE takes them.
+
+    earlier: latents [N, C, h, w] of frames to go on from, as an earlier run gave them.
 
     Raises:
-        InputError: a portrait or voice that another model encoded.
+        InputError: a portrait or voice that another model encoded, or latents that cannot be gone on from.
     """
     check_same_model(model, portrait, voice)
+    scale = model.config.latent_scale
+    if earlier is not None:
+        check_latents(model, {"samples": earlier})
+        earlier = (earlier * scale)[None]
     mask = portrait.movement_mask(motion, model.config)
-    networks, reference = model.networks, portrait.reference
+    device = model.bring_all()
     clips = sample_clips(
-        networks, reference, voice.features, mask, motion, voice.timeline, settings, on_progress
+        model.networks,
+        portrait.reference.on(device),
+        voice.features.to(device),
+        mask,
+        motion,
+        voice.timeline,
+        settings,
+        on_progress,
+        earlier,
     )
-    return torch.cat([clip[0].cpu() for clip in clips])
+    return torch.cat([clip[0].cpu() / scale for clip in clips])
 
 
 def simple_request(
@@ -168,10 +190,10 @@ def simple_request(
     """
     defaults = model.config.defaults
     portrait = portrait_of_image(image)
-    region = locate_face(portrait, detector_weights=detector_weights, middle_share=defaults.face_share)
+    face = locate_face(portrait, detector_weights=detector_weights, middle_share=defaults.face_share)
     return TalkRequest(
         portrait=portrait,
-        region=region,
+        region=face.region,
         voice=voice_of_audio(audio),
         motion=motion_of_style("normal", defaults),
         sampling=settings_of(defaults),

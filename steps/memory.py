@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_leaves
 
 from ..errors import InputError
 from ..models.build import EmoNetworks, build_networks
-from ..models.config import EmoConfig
+from ..models.config import LATENT_DOWNSCALE, EmoConfig
 from ..models.speed_layers import speed_buckets
 from .decoding import decode_clip
 from .reference import motion_features
@@ -109,7 +109,7 @@ def estimate_memory(config: EmoConfig, guided: bool, dtype: torch.dtype = torch.
     networks = build_networks(config, "meta").to(dtype)
     weights = sum(part.numel() * part.element_size() for part in networks.parameters())
     defaults, channels = config.defaults, config.spatial.latent_channels
-    height, width = defaults.height_px // 8, defaults.width_px // 8
+    height, width = defaults.height_px // LATENT_DOWNSCALE, defaults.width_px // LATENT_DOWNSCALE
     with torch.inference_mode():
         latent = torch.empty(1, channels, height, width, dtype=dtype, device="meta")
         with LivingTensors() as sampling:
@@ -138,7 +138,7 @@ def _predict_once(networks: EmoNetworks, latent: Tensor, guided: bool) -> None:
     predicted = networks.backbone(noise, timestep, conditions)
     if guided:
         # As the sampler does, with the first prediction still there.
-        predicted - networks.backbone(noise, timestep, conditions.without_voice())
+        predicted = predicted - networks.backbone(noise, timestep, conditions.without_voice())
 
 
 def free_bytes(device: torch.device) -> int | None:

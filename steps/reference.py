@@ -22,12 +22,22 @@ class Reference:
     latents: Tensor
     features: tuple[SiteFeatures, ...]
 
+    def on(self, device: torch.device) -> "Reference":
+        """The same on a device."""
+        return Reference(self.latents.to(device), tuple(site.to(device) for site in self.features))
+
 
 @torch.inference_mode()
 def run_reference_net(networks: EmoNetworks, portrait: FittedPortrait, device: torch.device) -> Reference:
-    """Encode a portrait and run the ReferenceNet on it (paper, section 3.2)."""
-    latents = networks.autoencoder.encode(portrait.pixels.to(device))  # type: ignore[union-attr]
-    return Reference(latents, networks.reference_net(latents))
+    """Encode a portrait with the model's own autoencoder and run the ReferenceNet on it."""
+    return reference_of_latents(networks, networks.autoencoder.encode(portrait.pixels.to(device)))  # type: ignore[union-attr]
+
+
+@torch.inference_mode()
+def reference_of_latents(networks: EmoNetworks, latents: Tensor) -> Reference:
+    """Run the ReferenceNet (section 3.2) on a portrait's latents [1, C, h, w] from its autoencoder."""
+    scaled = latents * networks.config.latent_scale
+    return Reference(scaled, networks.reference_net(scaled))
 
 
 @torch.inference_mode()

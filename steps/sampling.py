@@ -11,6 +11,7 @@ from ..errors import InputError
 from ..models.audio_layers import feature_windows
 from ..models.backbone import Backbone, ClipConditions
 from ..models.build import EmoNetworks
+from ..models.config import EmoConfig
 from ..models.speed_layers import speed_buckets
 from .head_motion import HeadMotion
 from .reference import Reference, motion_features
@@ -151,6 +152,7 @@ def sample_clips(
     timeline: Timeline,
     settings: SamplingSettings,
     on_progress: OnProgress = no_progress,
+    earlier: Tensor | None = None,
     state: SamplerState | None = None,
 ) -> Iterator[Tensor]:
     """The latents of clip after clip [1, F, C, h, w], each started from the last n frames of the one before.
@@ -161,22 +163,26 @@ def sample_clips(
         voice_features: of all generated frames [1, padded frames, D], from `encode_voice`; or a stream of
             them.
         mask: the movement region [1, 1, s*h, s*w], s the model's `mask_scale`.
-        motion: the head's speed.
-        timeline: of the voice, with the model's clip length.
+        motion: the head's speed, constant or over time.
+        timeline: of the voice; its clip length may differ from the one that the model was trained on.
         settings: steps, scheduler, guidance, seed.
         on_progress: told of every finished step; may raise to cancel.
+        earlier: latents [1, n or more, C, h, w] of the frames before the first clip; None: there are none.
         state: where to go on; before each clip is handed out it says where to go on after it.
     """
     config = networks.config
     device = reference.latents.device
-    count, motion_frames = config.temporal.frames_per_clip, config.temporal.motion_frames
-    speed = speed_buckets(motion.speeds(count).to(device), config.speed)
-    state = state or SamplerState.start(config, reference.latents.shape[1:], settings.seed)
+    count = timeline.frames_per_clip
+    if state is None:
+        state = SamplerState.start(config, reference.latents.shape[1:], settings.seed)
+        state.last = None if earlier is None else _motion_frames(earlier, config)
     for index in range(state.clips_done, timeline.clip_count):
         span = timeline.clip(index)
         windows = _windows(voice_features, span.first_frame, count, config.audio.window)  # [1, F, 2m+1, D]
         tokens = networks.audio_projection(windows)
         before = None if state.last is None else motion_features(networks, state.last.to(device))
+        speeds = motion.speeds(span.first_frame, count, timeline.fps)
+        speed = speed_buckets(speeds.to(device), config.speed)
         conditions = networks.backbone.prepare(reference.features, before, tokens, mask.to(device), speed)
         scheduler = make_scheduler(settings.scheduler, config.diffusion)
         scheduler.set_timesteps(settings.steps, device=device)  # type: ignore[attr-defined]
@@ -193,8 +199,25 @@ def sample_clips(
             settings.portrait_guidance,
             on_step,
         )
-        motion_latents = latents[:, count - motion_frames :]
-        # A copy of one layout: what is computed of it is then the same after a way through a file.
-        state.last = motion_latents.clone(memory_format=torch.contiguous_format) if motion_frames else None
+        state.last = _motion_frames(latents, config)
         state.clips_done += 1
         yield latents[:, : span.kept_frames]
+
+
+def _motion_frames(latents: Tensor, config: EmoConfig) -> Tensor | None:
+    """The last n frames [1, n, C, h, w]; None for a model without motion frames.
+
+    Raises:
+        InputError: there are fewer.
+    """
+    wanted = config.temporal.motion_frames
+    if wanted == 0:
+        return None
+    if latents.shape[1] < wanted:
+        raise InputError(
+            got=f"{latents.shape[1]} frames to go on from",
+            allowed=f"{wanted} or more: as many motion frames has the model",
+            do="use clips of that length or more, and give that many earlier frames",
+        )
+    # A copy of one layout: what is computed of it is then the same after a way through a file.
+    return latents[:, -wanted:].clone(memory_format=torch.contiguous_format)

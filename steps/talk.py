@@ -14,13 +14,12 @@ from torch import Tensor
 
 from ..models.checkpoints.emo import LoadedModel
 from ..models.checkpoints.weight_file import file_sha256
-from ..models.config import EmoConfig
+from ..models.config import LATENT_DOWNSCALE, EmoConfig
 from .decoding import decode_clip
 from .face_region import FaceRegion, face_mask, movement_box
 from .head_motion import HeadMotion
 from .marking.marks import Marks, Origin, prepare_marks
 from .marking.settings import ALL_MARKS, Marking
-from .memory import frames_decoded_at_once
 from .portrait import FittedPortrait, Portrait, fit_portrait
 from .reference import run_reference_net
 from .resume import RunFolder
@@ -69,7 +68,7 @@ def movement_mask(fitted: FittedPortrait, motion: HeadMotion, config: EmoConfig)
     height_px, width_px = fitted.pixels.shape[-2:]
     margin = motion.movement_margin
     box = movement_box(fitted.region, margin, margin, width_px, height_px)
-    pixels_per_cell = 8 / config.locator.mask_scale
+    pixels_per_cell = LATENT_DOWNSCALE / config.locator.mask_scale
     height, width = round(height_px / pixels_per_cell), round(width_px / pixels_per_cell)
     return face_mask(box.scaled(1 / pixels_per_cell, 1 / pixels_per_cell), height, width)
 
@@ -81,7 +80,10 @@ def animate(
     device: torch.device,
     on_progress: OnProgress = no_progress,
 ) -> Iterator[Tensor]:
-    """Frames [F, 3, H, W] in 0..1, clip by clip, of a portrait at the model's size; one clip is held."""
+    """Frames [F, 3, H, W] in 0..1, clip by clip, of a portrait at the model's size; one clip is held.
+
+    The networks are on `device`.
+    """
     for latents in _sample(model, fitted, request, device, on_progress):
         yield decode_clip(model.networks, latents)
 
@@ -95,13 +97,21 @@ def _sample(
     state: SamplerState | None = None,
 ) -> Iterator[Tensor]:
     """Latents of clip after clip [1, F, C, h, w] on the device, from a state on."""
-    networks, config = model.networks.to(device), model.config
+    networks, config = model.networks, model.config
     timeline = talk_timeline(model, request)
     reference = run_reference_net(networks, fitted, device)
     voice = VoiceStream(networks.voice_encoder, request.voice, timeline, device)  # type: ignore[arg-type]
     mask = movement_mask(fitted, request.motion, config)
     yield from sample_clips(
-        networks, reference, voice, mask, request.motion, timeline, request.sampling, on_progress, state
+        networks,
+        reference,
+        voice,
+        mask,
+        request.motion,
+        timeline,
+        request.sampling,
+        on_progress,
+        state=state,
     )
 
 
@@ -127,7 +137,7 @@ def run_settings(
         "head motion": str(request.motion),
         **sampling,
         "picture format": str(picture),
-        "kind of device": device.type,
+        "kind of device or number": f"{device.type}, {next(model.networks.parameters()).dtype}",
         "version of torch or FFmpeg": f"{torch.__version__}, {av.library_versions['libavcodec']}",
     }
 
@@ -145,6 +155,7 @@ def talk(
     on_progress: OnProgress = no_progress,
     work_folder: Path | None = None,
     fresh: bool = False,
+    frames_at_once: int | None = None,
     marking: Marking = ALL_MARKS,
 ) -> Timeline:
     """Animate the portrait and write the mp4.
@@ -155,18 +166,18 @@ def talk(
     log says. The folder is removed once the mp4 is there.
 
     Args:
-        model: whose networks move to the device.
+        model: whose networks are on the device.
         request: what to animate, and how.
         output: the file to make, ending in .mp4, in a folder that exists.
         device: to compute on.
         on_progress: told of every finished step of every clip that is not done yet; may raise to cancel.
         work_folder: a new, an empty or an earlier run's folder; None: `default_work_folder`.
         fresh: start from the first clip, whatever the work folder holds.
+        frames_at_once: how many frames to decode together (see memory.py); None: a clip's.
         marking: how the video is marked as synthetic.
 
     Raises:
-        InputError: if a part of the request cannot be used, the device has too little memory, or a file
-            cannot be written.
+        InputError: if a part of the request cannot be used, or a file cannot be written.
     """
     check_output(output)
     timeline = talk_timeline(model, request)
@@ -179,7 +190,7 @@ def talk(
     per_segment = clips_per_segment(timeline.frames_per_clip)
     with RunFolder(folder, settings, timeline.clip_count, per_segment, fresh) as run:
         try:
-            _write_segments(run, model, request, device, picture, on_progress, marks)
+            _write_segments(run, model, request, device, picture, on_progress, frames_at_once, marks)
             _join(run, output, timeline, request.voice, marks)
         except BaseException:
             if run.clips_done:
@@ -197,14 +208,17 @@ def _write_segments(
     device: torch.device,
     picture: PictureFormat,
     on_progress: OnProgress,
+    frames_at_once: int | None,
     marks: Marks,
 ) -> None:
     """Bring every segment of a run into its folder, clip by clip."""
-    at_once = frames_decoded_at_once(model.networks, device, request.sampling.guided)
-    model.networks.to(device)
     config, timeline = model.config, talk_timeline(model, request)
     fitted = fit_to_model(request.portrait, request.region, config)
-    latent_shape = (config.spatial.latent_channels, picture.height_px // 8, picture.width_px // 8)
+    latent_shape = (
+        config.spatial.latent_channels,
+        picture.height_px // LATENT_DOWNSCALE,
+        picture.width_px // LATENT_DOWNSCALE,
+    )
     clips = run.clips(
         lambda: SamplerState.start(config, latent_shape, request.sampling.seed),
         lambda state: _sample(model, fitted, request, device, on_progress, state),
@@ -216,7 +230,7 @@ def _write_segments(
             SegmentWriter(part, timeline.fps, picture, first_frame, marks) as segment,
         ):
             for latents in islice(clips, run.clips_per_segment):
-                segment.write(decode_clip(model.networks, latents.to(device), at_once))
+                segment.write(decode_clip(model.networks, latents.to(device), frames_at_once))
 
 
 def _origin(model: LoadedModel, settings: dict[str, str]) -> Origin:

@@ -91,6 +91,10 @@ class Timeline:
             object.__setattr__(self, name, value)
         object.__setattr__(self, "fps", parse_fps(fps))
 
+    def with_clips_of(self, frame_count: int) -> "Timeline":
+        """The same video, generated in clips of another length."""
+        return Timeline(self.sample_count, self.sample_rate_hz, self.fps, frame_count)
+
     @property
     def frame_count(self) -> int:
         """Frames of the video: the fewest that last as long as the voice."""

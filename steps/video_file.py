@@ -1,4 +1,4 @@
-"""Frames and voice to an mp4 file, frame by frame, in constant memory."""
+"""Frames and voice to a video file, frame by frame, in constant memory."""
 
 import os
 import uuid
@@ -17,6 +17,8 @@ from ..errors import InputError
 from .marking.marks import Marks
 from .timeline import Timeline
 from .video_streams import (
+    CONTAINERS,
+    GRAPH_KEYS,
     METADATA_KEYS,
     PictureFormat,
     PictureStream,
@@ -24,15 +26,24 @@ from .video_streams import (
     check_metadata,
     check_timeline,
     frame_bytes,
-    open_mp4,
+    open_video,
 )
 from .voice import Voice, VoiceSource, read_voice
 
-__all__ = ["METADATA_KEYS", "Video", "VideoWriter", "cannot_write", "check_output", "read_video"]
+__all__ = [
+    "CONTAINERS",
+    "GRAPH_KEYS",
+    "METADATA_KEYS",
+    "Video",
+    "VideoWriter",
+    "cannot_write",
+    "check_output",
+    "read_video",
+]
 
 
 class VideoWriter:
-    """Writes one mp4 file (H.264 yuv420p and AAC); use it in a `with` statement.
+    """Writes one mp4 or mov file (H.264 yuv420p and AAC); use it in a `with` statement.
 
     The file appears under its name when the last frame is in and the block ends well. After any exception,
     Ctrl-C included, nothing is left behind, and a file that had the name before is untouched.
@@ -53,13 +64,13 @@ class VideoWriter:
         """Check the request; nothing is written before the `with` block starts.
 
         Args:
-            path: the file to make, ending in .mp4, in an existing folder.
+            path: the file to make, ending in .mp4 or .mov, in an existing folder.
             timeline: that of the voice; says how many frames will come and which samples sound with each.
             voice: the sound. A rate that AAC does not have is resampled to 48 kHz.
             width_px, height_px: size of the video, both even.
             crf: quality of H.264: 0 is lossless, 18 looks so, 51 is worst.
             preset: x264's preset, from ultrafast to veryslow.
-            metadata: plain text to store in the file, under keys of METADATA_KEYS.
+            metadata: plain text to store in the file, under keys of METADATA_KEYS and GRAPH_KEYS.
             marks: put into every frame and, once it is whole, into the file; None: none.
 
         Raises:
@@ -76,8 +87,7 @@ class VideoWriter:
         self._voice = voice
         self._metadata = metadata
         self._part = self._path.with_name(f".{self._path.name}-{uuid.uuid4().hex[:8]}.part")
-        self._undo = ExitStack()
-        self._written = 0
+        self._undo, self._written = ExitStack(), 0
 
     def __enter__(self) -> "VideoWriter":
         try:
@@ -91,7 +101,7 @@ class VideoWriter:
 
     def _open(self) -> None:
         self._undo.callback(self._part.unlink, missing_ok=True)
-        self._container = open_mp4(str(self._part.absolute()), self._voice, self._metadata)
+        self._container = open_video(self._part, self._path.suffix, self._voice, self._metadata)
         self._undo.callback(self._container.close)
         self._pictures = PictureStream(self._container, self._timeline.fps, self._picture)
         self._sound = SoundStream(self._container, self._voice, self._timeline)
@@ -167,11 +177,11 @@ def cannot_write(path: Path, error: OSError) -> InputError:
 
 
 def check_output(path: Path) -> None:
-    """Raise InputError unless `path` can be the name of an mp4 in a folder that exists."""
-    if path.suffix.lower() != ".mp4":
-        raise InputError(
-            got=f"output {path}", allowed="a file name ending in .mp4", do=f"use {path.stem or 'out'}.mp4"
-        )
+    """Raise InputError unless `path` can be the name of a video in a folder that exists."""
+    if path.suffix.lower() not in CONTAINERS:
+        name = f"{path.stem or 'out'}.mp4"
+        allowed = f"a file name ending in {' or '.join(CONTAINERS)}"
+        raise InputError(got=f"output {path}", allowed=allowed, do=f"use {name}")
     if os.path.isdir(path):
         raise InputError(got=f"output {path}, a folder", allowed="a file name", do="choose another name")
     if not os.path.isdir(path.parent):

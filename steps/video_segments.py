@@ -25,7 +25,7 @@ from .video_streams import (
     check_metadata,
     check_timeline,
     frame_bytes,
-    open_mp4,
+    open_video,
 )
 from .voice import VoiceSource
 
@@ -93,14 +93,14 @@ def join_segments(
     voice: VoiceSource,
     metadata: dict[str, str] | None = None,
 ) -> None:
-    """Write one mp4 file of segments and the voice; the frames are copied as they are.
+    """Write one video file of segments and the voice; the frames are copied as they are.
 
     Args:
-        path: the file to write.
+        path: the file to write, ending in .mp4 or .mov.
         segments: written by `SegmentWriter` with one and the same picture format, in their order.
         timeline: that of the voice.
         voice: the sound. A rate that AAC does not have is resampled to 48 kHz.
-        metadata: plain text to store, under keys of METADATA_KEYS.
+        metadata: plain text to store, under keys of METADATA_KEYS and GRAPH_KEYS.
 
     Raises:
         InputError: segments that do not hold the timeline's frames, a timeline of another voice, or metadata
@@ -109,7 +109,7 @@ def join_segments(
     """
     check_metadata(metadata or {})
     check_timeline(timeline, voice)
-    with open_mp4(str(path.absolute()), voice, metadata or {}) as container:
+    with open_video(path, path.suffix, voice, metadata or {}) as container:
         with av.open(str(segments[0])) as first:
             pictures = container.add_stream_from_template(first.streams.video[0])
         sound = SoundStream(container, voice, timeline)

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -20,8 +21,13 @@ log = logging.getLogger(__name__)
 
 METADATA_KEYS = ("title", "artist", "comment", "description", "synopsis", "copyright", "date", "genre")
 """The keys of plain metadata that an mp4 file keeps."""
-TAG_KEYS = ("AIGC",)
-"""Keys that it keeps only as tags of its own."""
+
+GRAPH_KEYS = ("prompt", "workflow")
+"""The keys under which ComfyUI looks for the graph that made a file."""
+TAG_KEYS = (*GRAPH_KEYS, "AIGC")
+"""The keys that an mp4 file keeps only as tags of its own."""
+CONTAINERS = {".mp4": "mp4", ".mov": "mov"}
+"""Ends of file names, and FFmpeg's names of the formats."""
 
 _AAC_RATES_HZ = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 _AAC_FALLBACK_HZ = 48000
@@ -139,8 +145,8 @@ def sound_rate_hz(voice: VoiceSource) -> int:
     return voice.sample_rate_hz if voice.sample_rate_hz in _AAC_RATES_HZ else _AAC_FALLBACK_HZ
 
 
-def open_mp4(path: str, voice: VoiceSource, metadata: dict[str, str]) -> OutputContainer:
-    """A new mp4 file for a voice and its frames; its index will lie in front.
+def open_video(path: Path, suffix: str, voice: VoiceSource, metadata: dict[str, str]) -> OutputContainer:
+    """A new video file for a voice and its frames, of the kind of a `suffix`; its index will lie in front.
 
     Raises:
         OSError: the file cannot be written.
@@ -148,10 +154,10 @@ def open_mp4(path: str, voice: VoiceSource, metadata: dict[str, str]) -> OutputC
     rate_hz = sound_rate_hz(voice)
     if rate_hz != voice.sample_rate_hz:
         log.info("the video's sound is resampled from %d to %d Hz", voice.sample_rate_hz, rate_hz)
-    # mp4's clock ticks once a sample: at its usual 1 ms the stored length of the sound would be rounded.
     flags = "faststart+use_metadata_tags" if set(TAG_KEYS) & set(metadata) else "faststart"
+    # mp4's clock ticks once a sample: at its usual 1 ms the stored length of the sound would be rounded.
     options = {"movflags": flags, "movie_timescale": str(rate_hz)}
-    container = av.open(path, "w", format="mp4", options=options)
+    container = av.open(str(path.absolute()), "w", format=CONTAINERS[suffix.lower()], options=options)
     container.metadata.update(metadata)
     return container
 

@@ -1,9 +1,14 @@
 """The terms of use, shown once for each model."""
 
 import hashlib
+import logging
 from contextlib import suppress
+from pathlib import Path
 
+from ...models.checkpoints.weight_file import file_sha256
 from .user_folder import keep_privately, user_folder
+
+log = logging.getLogger(__name__)
 
 TERMS = (
     "Animate only people, and use only voices of people, who agreed to it. Do not deceive, impersonate or "
@@ -13,16 +18,15 @@ TERMS = (
 )
 
 
-def terms_to_show(model_name: str, model_sha256: str) -> str | None:
-    """The terms, if they were not shown for this model yet; remembers that they are now.
+def show_terms(model_name: str, model_file: Path) -> None:
+    """Say the terms in the log, unless they were shown for this model before.
 
     Where nothing can be remembered they are shown every time.
     """
-    shown = (
-        user_folder() / "terms-shown" / hashlib.sha256(f"{model_sha256}\n{TERMS}".encode()).hexdigest()[:16]
-    )
-    if shown.is_file():
-        return None
+    seen = hashlib.sha256(f"{file_sha256(model_file)}\n{TERMS}".encode()).hexdigest()[:16]
+    remembered = user_folder() / "terms-shown" / seen
+    if remembered.is_file():
+        return
+    log.warning("terms of use of %s: %s", model_name, TERMS)
     with suppress(OSError):
-        keep_privately(shown, f"{model_name}\n{TERMS}\n".encode())
-    return f"Terms of use of {model_name}: {TERMS}"
+        keep_privately(remembered, f"{model_name}\n{TERMS}\n".encode())

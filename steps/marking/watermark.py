@@ -19,7 +19,7 @@ from ...errors import InputError
 from .error_correction import PAYLOAD_BITS, encode_payload
 from .pattern import Pattern, detail, fold, grid_tiles, loudness, luma_of, pattern, to_grid, unfold
 
-BLOCK_FRAMES = 12
+BLOCK_FRAMES = 16
 """Most frames that share one mark."""
 
 LEAST_SIDE_PX = 96

@@ -18,13 +18,13 @@ from torch.nn import functional as F
 
 from .error_correction import CHECK_BITS, CHIP_COUNT, decode_payload, encode_payload
 from .pattern import TILE, detail, fold, loudness, pattern, to_grid
-from .watermark import BLOCK_FRAMES
 
 CANDIDATES = 5
 FIELDS = 3
 FALSE_ALARM_BOUND = CANDIDATES * FIELDS / 2**CHECK_BITS
 """Chance of a reading from a file without a mark, 8.9e-7."""
 
+_BLOCK_FRAMES = 12  # whitened together
 _TWO_TILES_FROM_PX = 160  # smaller, a mark on two tiles is blurred away
 _LEAST_SCORE = 4.5  # standard deviations; the largest of a whole surface of noise lies around 4
 _ZOOMS = 1.0155 ** np.arange(-2, 15)  # 0.97 to 1.24; a crop by 10% and back to the old size zooms by 1.11
@@ -71,7 +71,7 @@ class WatermarkReader:
     def add(self, luma: Tensor) -> None:
         """Add frames [N, H, W] in grey levels 0..255, any number at a time, all of one size."""
         for tiles in (1, 2) if min(luma.shape[-2:]) >= _TWO_TILES_FROM_PX else (1,):
-            for block in luma.split(BLOCK_FRAMES):
+            for block in luma.split(_BLOCK_FRAMES):
                 details = detail(to_grid(block.mean(0, keepdim=True), tiles))
                 field = len(block) * (details / loudness(details))[0]
                 self._sums[tiles] = self._sums[tiles] + field if tiles in self._sums else field

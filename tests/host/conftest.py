@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from host.page import chromium, comfy_page, opened_page, shots  # noqa: F401 - fixtures
 
 ROOT = Path(__file__).resolve().parents[2]
 WHY_SKIPPED = "no host: set COMFYUI_PATH to a ComfyUI folder (make test-host COMFYUI_PATH=...)"
@@ -137,12 +138,10 @@ def start_host(tmp_path_factory) -> Iterator[Any]:
             (base / folder).mkdir()
         (base / "custom_nodes" / "ComfyUI-EMO").symlink_to(ROOT)
         port, log = _free_port(), base / "host.log"
-        command = [python, str(comfyui / "main.py"), "--cpu", "--port", str(port), "--base-directory", str(base)]
+        options = ("--base-directory", str(base), "--disable-auto-launch", "--disable-api-nodes", *options)
+        command = [python, str(comfyui / "main.py"), "--cpu", "--port", str(port), *options]
         with log.open("wb") as stream:
-            process = subprocess.Popen(
-                [*command, "--disable-auto-launch", "--disable-api-nodes", *options],
-                stdout=stream, stderr=subprocess.STDOUT, cwd=comfyui,
-            )
+            process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, cwd=comfyui)
         running.append(process)
         url = f"http://127.0.0.1:{port}"
         _wait_for_start(process, url, log)

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from comfyui_emo import NODE_CLASS_MAPPINGS
+from comfyui_emo.errors import InputError
 from comfyui_emo.models.autoencoder import AutoencoderConfig
 from comfyui_emo.models.avatar import avatar_config
 from comfyui_emo.models.build import build_networks
@@ -72,3 +74,30 @@ def audio() -> dict:
     seconds = torch.arange(4000) / 8000
     tone = 0.3 * torch.sin(2 * torch.pi * 220 * seconds)
     return {"waveform": torch.stack([tone, 0.5 * tone])[None], "sample_rate": 8000}
+
+
+def run_block(node_id: str, **inputs):
+    """Execute a block as the host does: widgets that are not given hold their defaults."""
+    node_class = NODE_CLASS_MAPPINGS[node_id]
+    declared = node_class.INPUT_TYPES()["required"]
+    widgets = {name: spec[1]["default"] for name, spec in declared.items() if "default" in spec[1]}
+    return getattr(node_class(), node_class.FUNCTION)(**{**widgets, **inputs})
+
+
+@pytest.fixture
+def run():
+    """Executes a block by its id: `run("EMOTalk", image=..., audio=...)`."""
+    return run_block
+
+
+@pytest.fixture
+def refused():
+    """Executes a block that must refuse its inputs, and gives the error's text."""
+
+    def text_of_error(node_id: str, **inputs) -> str:
+        with pytest.raises(InputError) as caught:
+            run_block(node_id, **inputs)
+        assert caught.value.do
+        return str(caught.value)
+
+    return text_of_error

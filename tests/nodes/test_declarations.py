@@ -11,9 +11,9 @@ import pytest
 
 from comfyui_emo import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
 from comfyui_emo.models.config import SamplingDefaults
-from comfyui_emo.nodes.motion import BY_SPEED
+from comfyui_emo.nodes.motion import BY_CURVE, BY_SPEED
 from comfyui_emo.nodes.sampler import MODELS_OWN
-from comfyui_emo.steps.head_motion import MAX_SPEED, STYLES
+from comfyui_emo.steps.head_motion import MAX_SPEED, STYLES, USUAL_SPEED
 from comfyui_emo.steps.sampling import MAX_STEPS
 from comfyui_emo.steps.schedulers import SCHEDULER_NAMES
 
@@ -29,7 +29,9 @@ def describe(node_id: str) -> dict:
             for name, (kind_of, options) in declared.items()
         ]
         for kind, declared in node.INPUT_TYPES().items()
+        if kind != "hidden"
     }
+    inputs["hidden"] = [list(pair) for pair in node.INPUT_TYPES().get("hidden", {}).items()]
     return {
         "inputs": inputs,
         "outputs": [list(pair) for pair in zip(node.RETURN_NAMES, node.RETURN_TYPES, strict=True)],
@@ -52,22 +54,26 @@ def test_declarations_are_as_saved_graphs_know_them():
 def test_every_block_explains_itself(node_id):
     node = NODE_CLASS_MAPPINGS[node_id]
     assert node_id.startswith("EMO") and NODE_DISPLAY_NAME_MAPPINGS[node_id]
-    assert node.CATEGORY == "EMO" and node.DESCRIPTION
+    assert node.CATEGORY.split("/")[0] == "EMO" and node.DESCRIPTION
     assert len(node.OUTPUT_TOOLTIPS) == len(node.RETURN_TYPES) == len(node.RETURN_NAMES)
     declared = node.INPUT_TYPES()
     inputs = {**declared["required"], **declared.get("optional", {})}
     tooltips = {name: options.get("tooltip", "") for name, (_, options) in inputs.items()}
     assert [name for name, tooltip in tooltips.items() if not tooltip.endswith(".")] == []
+    inputs |= declared.get("hidden", {})
     parameters = list(inspect.signature(getattr(node, node.FUNCTION)).parameters)
     assert parameters == ["self", *inputs]
 
 
 def test_choices_are_those_of_the_steps():
-    sampler = NODE_CLASS_MAPPINGS["EMOSampler"].INPUT_TYPES()["required"]
+    sampler = NODE_CLASS_MAPPINGS["EMOSamplerAdvanced"].INPUT_TYPES()["required"]
     assert sampler["scheduler"][0] == [MODELS_OWN, *SCHEDULER_NAMES]
     assert sampler["steps"][1]["max"] == MAX_STEPS
     motion = NODE_CLASS_MAPPINGS["EMOHeadMotion"].INPUT_TYPES()["required"]
-    assert motion["style"][0] == [*STYLES, BY_SPEED] and motion["speed"][1]["max"] == MAX_SPEED
+    assert motion["style"][0] == [*STYLES, BY_SPEED, BY_CURVE]
+    assert motion["speed"][1]["max"] == MAX_SPEED and motion["speed"][1]["default"] == USUAL_SPEED
+    shown_for = f"{USUAL_SPEED} degrees per frame"
+    assert shown_for in NODE_CLASS_MAPPINGS["EMOFaceRegion"].OUTPUT_TOOLTIPS[3]
     assert set(STYLES) <= set(SamplingDefaults.__dataclass_fields__)
 
 

@@ -6,8 +6,10 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
+from PIL import Image
 
-from comfyui_emo import host
+from comfyui_emo import NODE_CLASS_MAPPINGS, host
 
 
 class Cancelled(Exception):
@@ -20,7 +22,7 @@ def comfyui(tmp_path, monkeypatch):
     theirs = tmp_path / "elsewhere" / "emo"
     theirs.mkdir(parents=True)
     known = {"emo": ([str(theirs)], set())}
-    calls = SimpleNamespace(done=[], cancel=False, theirs=theirs, known=known)
+    calls = SimpleNamespace(done=[], texts=[], cancel=False, theirs=theirs, known=known)
 
     folder_paths: Any = ModuleType("folder_paths")
     folder_paths.models_dir = str(tmp_path / "models")
@@ -42,10 +44,21 @@ def comfyui(tmp_path, monkeypatch):
 
     management.throw_exception_if_processing_interrupted = throw
     utils: Any = ModuleType("comfy.utils")
-    utils.ProgressBar = lambda total: SimpleNamespace(update_absolute=calls.done.append)
+    utils.ProgressBar = lambda total: SimpleNamespace(
+        update_absolute=lambda done, total, preview: calls.done.append((done, preview))
+    )
+    options: Any = ModuleType("comfy.cli_args")
+    options.LatentPreviewMethod = SimpleNamespace(NoPreviews="none")
+    options.args = SimpleNamespace(preview_method="auto", preview_size=512, disable_metadata=False)
+    calls.args = options.args
+    server: Any = ModuleType("server")
+    server.PromptServer = SimpleNamespace(
+        instance=SimpleNamespace(send_progress_text=lambda text, node_id: calls.texts.append((node_id, text)))
+    )
     latest: Any = ModuleType("comfy_api.latest")
     latest.InputImpl = SimpleNamespace(VideoFromFile=lambda path: ("VIDEO", path))
-    for module in (folder_paths, ModuleType("comfy"), management, utils, ModuleType("comfy_api"), latest):
+    packages = (ModuleType("comfy"), ModuleType("comfy_api"))
+    for module in (*packages, folder_paths, management, utils, options, server, latest):
         monkeypatch.setitem(sys.modules, module.__name__, module)
     return calls
 
@@ -64,12 +77,36 @@ def test_models_are_listed_without_the_detector_and_found_in_any_folder(comfyui)
 
 
 def test_progress_goes_to_the_host_and_cancels(comfyui):
-    report = host.progress(3)
-    report(1)
+    report = host.progress(3, node_id="7")
+    report(1, "clip 1 of 3")
     comfyui.cancel = True
     with pytest.raises(Cancelled):
         report(2)
-    assert comfyui.done == [1, 2]
+    assert comfyui.done == [(1, None)] and comfyui.texts == [("7", "clip 1 of 3")]
+
+
+def test_a_preview_is_made_only_where_the_user_wants_one(comfyui):
+    made = []
+
+    def picture():
+        made.append(1)
+        return torch.full((4, 6, 3), 0.5)
+
+    report = host.progress(3)
+    report(1, picture=picture)
+    form, image, largest_side = comfyui.done[0][1]
+    assert (form, image.size, image.getpixel((0, 0)), largest_side) == ("JPEG", (6, 4), (128, 128, 128), 512)
+    comfyui.args.preview_method = "none"
+    host.progress(3)(2, picture=picture)
+    assert comfyui.done[1] == (2, None) and len(made) == 1
+
+
+def test_the_graph_is_stored_unless_the_user_has_turned_that_off(comfyui):
+    graph = ({"1": {}}, {"workflow": {"nodes": []}})
+    assert host.workflow_metadata(*graph) == {"prompt": '{"1": {}}', "workflow": '{"nodes": []}'}
+    assert host.workflow_metadata(None, None) == {}
+    comfyui.args.disable_metadata = True
+    assert host.workflow_metadata(*graph) == {}
 
 
 def test_a_video_plays_in_the_block_and_goes_on_as_the_hosts_own(comfyui, tmp_path):
@@ -81,6 +118,33 @@ def test_a_video_plays_in_the_block_and_goes_on_as_the_hosts_own(comfyui, tmp_pa
     assert shown == {"ui": {"images": [entry], "animated": (True,)}, "result": ("result",)}
     temporary = host.show_video(host.output_path("EMO", temporary=True), True, ())
     assert temporary["ui"]["images"][0] == {"filename": "EMO_00007_.mp4", "subfolder": "", "type": "temp"}
+
+
+def test_a_face_region_tells_the_page_what_it_found(comfyui, tmp_path, caplog):
+    comfyui.known["emo"][0].append(str(tmp_path))
+    (tmp_path / "temp").mkdir()
+    run = NODE_CLASS_MAPPINGS["EMOFaceRegion"]().locate
+    image = torch.rand(1, 48, 40, 3)
+    output = run(image, 8, 10, 20, 24, -1, -1.0, -1.0, "stop")
+    shown = output["ui"]
+    assert shown["text"] == ["face by hand: 8,10,20,24"]
+    assert shown["emo_face"] == [{"region": [8, 10, 20, 24], "picture": [40, 48], "assumed": False}]
+    assert shown["emo_picture"] == [{"filename": "EMO_face_00007_.jpg", "subfolder": "", "type": "temp"}]
+    with Image.open(tmp_path / "temp" / "EMO_face_00007_.jpg") as copy:
+        assert copy.size == (40, 48)
+    assert len(output["result"]) == 4
+    fallback = run(image, 0, 0, 0, 0, -1, -1.0, -1.0, "take the middle of the picture")["ui"]
+    assert "the middle of the picture is taken for the face" in fallback["text"][0]
+    assert fallback["text"][0] in caplog.text and fallback["emo_face"][0]["assumed"]
+
+
+def test_head_motion_gives_the_page_the_waveform_to_draw_over(comfyui):
+    audio = {"waveform": torch.linspace(-1, 1, 8000).expand(1, 2, -1), "sample_rate": 16000}
+    run = NODE_CLASS_MAPPINGS["EMOHeadMotion"]().choose
+    (shown,) = run(None, "by curve", 0.5, audio, "[[0, 1]]")["ui"]["emo_waveform"]
+    assert shown["duration_s"] == 0.5 and len(shown["peaks"]) <= 600
+    assert shown["peaks"][0] == shown["peaks"][-1] == 1.0 and min(shown["peaks"]) < 0.01
+    assert run(None, "by speed", 0.5)["ui"] == {}
 
 
 def test_the_device_is_the_hosts(comfyui):

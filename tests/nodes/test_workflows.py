@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -58,6 +59,10 @@ def test_every_workflow_has_a_note_and_known_nodes(nodes):
     assert types - NOTES - set(CORE) <= set(NODE_CLASS_MAPPINGS)
 
 
+def test_every_workflow_has_an_id_that_the_page_takes(workflow):
+    assert str(UUID(workflow["id"])) == workflow["id"]
+
+
 def test_links_join_sockets_of_one_type(workflow, nodes):
     for link, source, output, target, socket, kind in workflow["links"]:
         origin, end = nodes[source], nodes[target]
@@ -112,12 +117,3 @@ def test_inputs_that_come_with_the_pack_are_named(nodes):
         folder = {"LoadImage": "portraits", "LoadAudio": "voices"}.get(node["type"])
         if folder:
             assert (ROOT / "assets" / folder / node["widgets_values"][0]).is_file()
-
-
-def test_the_front_end_names_the_blocks_that_show_a_video():
-    script = (ROOT / "js" / "emo.js").read_text(encoding="utf-8")
-    shown = {name for name, node in NODE_CLASS_MAPPINGS.items() if "VIDEO" in node.RETURN_TYPES}
-    assert all(f'"{name}"' in script for name in shown)
-    assert [line for line in script.splitlines() if line.startswith("import ")] == [
-        'import { app } from "../../scripts/app.js";'
-    ]

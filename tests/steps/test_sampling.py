@@ -4,6 +4,7 @@ from copy import deepcopy
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,7 +12,8 @@ from comfyui_emo.errors import InputError
 from comfyui_emo.models.avatar import avatar_config
 from comfyui_emo.models.backbone import ClipConditions
 from comfyui_emo.models.build import build_networks
-from comfyui_emo.steps.head_motion import HeadMotion, motion_of_style
+from comfyui_emo.models.speed_layers import speed_buckets
+from comfyui_emo.steps.head_motion import HeadMotion, SpeedCurve, motion_of_style
 from comfyui_emo.steps.reference import Reference
 from comfyui_emo.steps.sampler_state import SamplerState
 from comfyui_emo.steps.sampling import SamplingSettings, denoise_clip, sample_clips
@@ -130,7 +132,14 @@ def sample(networks, settings: SamplingSettings, samples: int = 6400, **options)
     return torch.cat(list(clips_of(networks, settings, samples, **options)), dim=1)
 
 
-def clips_of(networks, settings: SamplingSettings, samples: int = 6400, progress=lambda p: None, state=None):
+def clips_of(
+    networks,
+    settings: SamplingSettings,
+    samples: int = 6400,
+    progress=lambda p: None,
+    motion: HeadMotion | None = None,
+    state: SamplerState | None = None,
+):
     """10 frames of 0.4 s of voice at 25 fps, in 3 clips of 4."""
     generator = torch.Generator().manual_seed(5)
     timeline = Timeline(samples, 16000, 25, networks.config.temporal.frames_per_clip)
@@ -139,8 +148,9 @@ def clips_of(networks, settings: SamplingSettings, samples: int = 6400, progress
         reference = Reference(latents, networks.reference_net(latents))
     features = torch.randn(1, timeline.padded_frame_count, 20, generator=generator)
     mask = torch.ones(1, 1, 16, 16)
+    motion = motion or HeadMotion(0.5)
     return sample_clips(
-        networks, reference, features, mask, HeadMotion(0.5), timeline, settings, progress, state
+        networks, reference, features, mask, motion, timeline, settings, progress, state=state
     )
 
 
@@ -198,6 +208,22 @@ def test_a_sampler_goes_on_from_its_state_as_if_never_stopped(
     rest = list(clips_of(networks, settings, state=after))
     assert len(rest) == 3 - clips_done
     assert all(torch.equal(a, b) for a, b in zip(whole[clips_done:], rest, strict=True))
+
+
+def test_each_clip_gets_its_own_part_of_a_speed_curve(networks, monkeypatch):
+    seen = []
+    original = networks.backbone.prepare
+
+    def prepare(*conditions):
+        seen.append(conditions[-1])
+        return original(*conditions)
+
+    monkeypatch.setattr(networks.backbone, "prepare", prepare)
+    curve = SpeedCurve(((0.0, 0.2), (0.4, 1.0)))
+    sample(networks, SamplingSettings(2), motion=HeadMotion(curve))
+    speeds = torch.from_numpy(curve.speeds_at(np.arange(12) / 25)).float()  # 3 clips of 4 frames
+    for given, clip in zip(seen, speeds.split(4), strict=True):
+        torch.testing.assert_close(given, speed_buckets(clip[None], networks.config.speed))
 
 
 def test_progress_counts_steps_and_clips(networks):

@@ -222,7 +222,7 @@ def test_output_that_cannot_be(tmp_path):
         ((64, 47), {}, "even sides"),
         ((0, 48), {}, "16 pixels or more"),
         (SIZE, {"crf": 60}, "crf 60"),
-        (SIZE, {"metadata": {"prompt": "x"}}, "metadata prompt.*title, artist"),
+        (SIZE, {"metadata": {"mood": "x"}}, "metadata mood.*title, artist"),
     ],
 )
 def test_settings_that_cannot_be(tmp_path, size, options, message):

@@ -105,8 +105,8 @@ def test_segments_of_another_video_are_refused(tmp_path):
         join_segments(tmp_path / "joined.mp4", segments[:2], timeline, voice)
     with pytest.raises(InputError, match="for a voice of 16000"):
         join_segments(tmp_path / "joined.mp4", segments, timeline, make_voice(16000, 16000))
-    with pytest.raises(InputError, match="metadata prompt"):
-        join_segments(tmp_path / "joined.mp4", segments, timeline, voice, {"prompt": "x"})
+    with pytest.raises(InputError, match="metadata mood"):
+        join_segments(tmp_path / "joined.mp4", segments, timeline, voice, {"mood": "x"})
 
 
 @pytest.mark.parametrize("frames", [torch.zeros(2, 3, 64, 64), torch.full((2, 3, 48, 64), float("nan"))])

@@ -79,7 +79,7 @@ def test_the_workflow_stays_and_is_under_the_seal(picture, provenance):
     extra.add_text("workflow", '{"nodes": []}')
     Image.open(picture).save(picture, pnginfo=extra)
     sign_file(picture, picture.name, provenance, find_signing_key())
-    assert Image.open(picture).text["workflow"] == '{"nodes": []}'
+    assert Image.open(picture).info["workflow"] == '{"nodes": []}'
     picture.write_bytes(picture.read_bytes().replace(b'"nodes"', b'"nudes"'))
     assert read_credentials(picture).state == "tampered"
 

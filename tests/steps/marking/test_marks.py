@@ -12,7 +12,7 @@ from comfyui_emo.steps.marking.label import draw_label
 from comfyui_emo.steps.marking.marks import Origin, prepare_marks
 from comfyui_emo.steps.marking.records import find_record
 from comfyui_emo.steps.marking.settings import NO_MARKS, Marking
-from comfyui_emo.steps.marking.terms import terms_to_show
+from comfyui_emo.steps.marking.terms import show_terms
 from comfyui_emo.steps.marking.verify import verify_file
 from comfyui_emo.steps.timeline import Timeline
 from comfyui_emo.steps.video_file import VideoWriter, read_video
@@ -132,11 +132,14 @@ def test_a_local_signature_is_said_to_be_untrusted(caplog):
     assert "nobody vouches for it" in caplog.text
 
 
-def test_terms_are_shown_once_for_each_model(tmp_path, monkeypatch):
-    monkeypatch.setenv("COMFYUI_EMO_HOME", str(tmp_path))
-    assert "who agreed to it" in terms_to_show("a", "11")
-    assert terms_to_show("a", "11") is None
-    assert terms_to_show("b", "22") is not None
+def test_terms_are_shown_once_for_each_model(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("COMFYUI_EMO_HOME", str(tmp_path / "home"))
+    for name in ("a", "b"):
+        (tmp_path / name).write_text(name)
+        for times in (1, 0):
+            caplog.clear()
+            show_terms(name, tmp_path / name)
+            assert caplog.text.count("who agreed to it") == times
 
 
 def test_a_payload_nobody_recorded_has_no_record(tmp_path):

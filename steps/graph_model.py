@@ -1,0 +1,106 @@
+"""A model in the graph, and its autoencoder as the host's VAE."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import InputError
+from ..models.checkpoints.emo import LoadedModel
+from ..models.config import LATENT_DOWNSCALE
+from .graph_tensors import check_latents, frames_of_images, images_of_frames
+
+DENOISING_PARTS = ("reference_net", "backbone", "audio_projection")
+"""The networks whose dtype can be chosen; autoencoder and voice encoder compute in float32."""
+
+Bring = Callable[..., torch.device]
+
+_PICTURES_AT_ONCE = 16
+
+
+@dataclass(frozen=True, eq=False)
+class GraphModel(LoadedModel):
+    """A model whose networks are in the care of whoever runs the graph (EMO_MODEL).
+
+    Attributes:
+        bring: called with names of networks, brings them to the compute device and gives that device.
+    """
+
+    bring: Bring
+
+    def bring_all(self) -> torch.device:
+        """Bring every network of the model."""
+        return self.bring(*(name for name, _ in self.networks.named_children()))
+
+
+def manage_model(
+    loaded: LoadedModel, dtype: torch.dtype, manage: Callable[[Mapping[str, nn.Module]], Bring]
+) -> GraphModel:
+    """Give a model's networks into somebody's care, those that denoise in the dtype chosen."""
+    for name in DENOISING_PARTS:
+        loaded.networks.get_submodule(name).to(dtype)
+    parts = dict(loaded.networks.named_children())
+    return GraphModel(loaded.networks, loaded.path, loaded.training, manage(parts))
+
+
+@dataclass(frozen=True, eq=False)
+class ModelVae:
+    """The model's own autoencoder with the calls that core VAE Decode and Encode make of the host's VAE."""
+
+    model: GraphModel
+
+    def decode(self, samples: Tensor) -> Tensor:
+        """Latents [F, C, h, w] -> the host's IMAGE [F, H, W, 3], a few frames at a time.
+
+        Raises:
+            InputError: latents of another model, or a model without an autoencoder.
+        """
+        check_latents(self.model, {"samples": samples})
+        device = self._bring()
+        autoencoder = self.model.networks.autoencoder
+        with torch.inference_mode():
+            parts = [
+                images_of_frames(autoencoder.decode(part.to(device)).clamp(0, 1))  # type: ignore[union-attr]
+                for part in samples.float().split(_PICTURES_AT_ONCE)
+            ]
+        return torch.cat(parts)
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """The host's IMAGE [B, H, W, 3] -> latents [B, C, h, w] on the CPU.
+
+        Raises:
+            InputError: sides that the model's latents do not divide, or a model without an autoencoder.
+        """
+        device = self._bring()
+        autoencoder = self.model.networks.autoencoder
+        with torch.inference_mode():
+            parts = [
+                autoencoder.encode(part.to(device)).cpu()  # type: ignore[union-attr]
+                for part in frames_of_images(pixels).float().split(_PICTURES_AT_ONCE)
+            ]
+        return torch.cat(parts)
+
+    def decode_tiled(self, samples: Tensor, **_tiles: int) -> Tensor:
+        """As `decode`: pictures of this model's size need no tiles."""
+        return self.decode(samples)
+
+    def encode_tiled(self, pixels: Tensor, **_tiles: int) -> Tensor:
+        """As `encode`: pictures of this model's size need no tiles."""
+        return self.encode(pixels)
+
+    def spacial_compression_decode(self) -> int:
+        """Picture side over latent side, under the host's name for it."""
+        return LATENT_DOWNSCALE
+
+    def temporal_compression_decode(self) -> None:
+        """Frames are decoded one by one."""
+
+    def _bring(self) -> torch.device:
+        if self.model.networks.autoencoder is None:
+            raise InputError(
+                got=f"the model {self.model.path.name}, which has no autoencoder of its own",
+                allowed="a VAE of its kind",
+                do="load that VAE (Load VAE) and connect it instead",
+            )
+        return self.model.bring("autoencoder")
