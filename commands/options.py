@@ -44,8 +44,16 @@ def _add_machine_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--model",
         type=Path,
-        metavar="FILE",
-        help="the model, a safetensors file of this project (default: the bundled one, for drawn avatars)",
+        metavar="PATH",
+        help="the model: a safetensors file of this project, or a folder with the files that Hallo, "
+        "EchoMimic or V-Express publish, their autoencoder and voice encoder among them (default: the "
+        "bundled one, for drawn avatars)",
+    )
+    group.add_argument(
+        "--family",
+        metavar="NAME",
+        help="which model of published files is meant, where a folder holds more than one: hallo, echomimic, "
+        "echomimic-acc, echomimic-pose, echomimic-pose-acc, v-express",
     )
     group.add_argument(
         "--device",
@@ -248,6 +256,21 @@ def _add_inspect_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="the same as JSON, for programs")
 
 
+def _add_convert_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="PATH", help="the published files, or a folder that holds them"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="the file to write, ending in .safetensors"
+    )
+    parser.add_argument("--family", metavar="NAME", help="which model, where the files are those of several")
+    parser.add_argument(
+        "--dtype",
+        choices=("float16", "bfloat16", "float32"),
+        help="precision of the tensors (default: as published)",
+    )
+
+
 COMMANDS = (
     Command(
         "talk",
@@ -281,5 +304,14 @@ COMMANDS = (
         "",
         ".commands.inspect",
         _add_inspect_options,
+    ),
+    Command(
+        "convert",
+        "make one safetensors file of a published model's files",
+        "Reads the files that Hallo, EchoMimic, V-Express or Moore-AnimateAnyone publish, accounts for\n"
+        "every tensor, and writes one safetensors file, tensor by tensor. Nothing in a file is executed.",
+        "example:\n  comfyui-emo convert models/emo/hallo2/net.pth --out models/emo/hallo2.safetensors\n",
+        ".commands.convert",
+        _add_convert_options,
     ),
 )

@@ -18,12 +18,13 @@ from .decoding import decode_clip
 from .face_region import FaceRegion, face_mask, movement_box
 from .head_motion import HeadMotion
 from .portrait import FittedPortrait, Portrait, fit_portrait
+from .published_talk import animate_published
 from .reference import run_reference_net
 from .resume import RunFolder
 from .sampler_state import SamplerState
 from .sampling import OnProgress, SamplingSettings, no_progress, sample_clips
 from .timeline import FrameRate, Timeline
-from .video_file import cannot_write, check_output
+from .video_file import VideoWriter, cannot_write, check_output
 from .video_segments import SegmentWriter, clips_per_segment, join_segments
 from .video_streams import PictureFormat
 from .voice import VoiceSource
@@ -85,8 +86,19 @@ def animate(
 
     The networks are on `device`.
     """
+    if is_published(model):
+        timeline = talk_timeline(model, request)
+        yield from animate_published(
+            model, fitted, request.voice, timeline, request.sampling, device, on_progress
+        )
+        return
     for latents in _sample(model, fitted, request, device, on_progress):
         yield decode_clip(model.networks, latents)
+
+
+def is_published(model: LoadedModel) -> bool:
+    """Whether the model hears a voice in the way of a published family, which has a loop of its own."""
+    return model.config.audio.features != "resampled"
 
 
 def _sample(
@@ -148,6 +160,11 @@ def default_work_folder(output: Path) -> Path:
     return output.with_name(f"{output.name}.work")
 
 
+def part_count(model: LoadedModel, request: TalkRequest) -> int:
+    """Parts that are denoised one after the other: clips, or one whole of overlapping windows."""
+    return 1 if model.config.loop.kind == "windows" else talk_timeline(model, request).clip_count
+
+
 def talk(
     model: LoadedModel,
     request: TalkRequest,
@@ -163,7 +180,8 @@ def talk(
     A run that is cut at any instant leaves no mp4, and in its work folder what the next call needs to go on:
     the same model, request, device and work folder then give the same file as if nothing had happened. At
     most the clip that was being sampled is lost. With another request the work folder is emptied, which the
-    log says. The folder is removed once the mp4 is there.
+    log says. The folder is removed once the mp4 is there. Models of published families cannot be gone on with
+    yet: their runs leave nothing.
 
     Args:
         model: whose networks are on the device.
@@ -182,6 +200,10 @@ def talk(
     timeline = talk_timeline(model, request)
     defaults = model.config.defaults
     picture = PictureFormat(defaults.width_px, defaults.height_px)
+    if is_published(model):
+        log.info("a run of %s starts from its beginning if it is stopped", model.config.name)
+        _write_in_one_piece(model, request, output, device, picture, on_progress)
+        return timeline
     settings = run_settings(model, request, device, picture)
     folder = work_folder or default_work_folder(output)
     per_segment = clips_per_segment(timeline.frames_per_clip)
@@ -196,6 +218,29 @@ def talk(
             raise
         run.remove()
     return timeline
+
+
+def _write_in_one_piece(
+    model: LoadedModel,
+    request: TalkRequest,
+    output: Path,
+    device: torch.device,
+    picture: PictureFormat,
+    on_progress: OnProgress,
+) -> None:
+    """Write frames as they come; on any exception no file is left."""
+    fitted = fit_to_model(request.portrait, request.region, model.config)
+    writer = VideoWriter(
+        output,
+        talk_timeline(model, request),
+        request.voice,
+        picture.width_px,
+        picture.height_px,
+        metadata={"comment": SYNTHETIC_NOTICE},
+    )
+    with writer:
+        for frames in animate(model, fitted, request, device, on_progress):
+            writer.write(frames)
 
 
 def _write_segments(

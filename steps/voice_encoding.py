@@ -6,6 +6,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor
 
+from ..errors import InputError
 from ..models.audio_layers import feature_windows
 from ..models.build import EmoNetworks
 from ..models.frame_features import features_heard, resample_features
@@ -18,6 +19,11 @@ from .voice import VoiceSource
 _CHUNKS_KEPT = 2
 
 
+def encoder_samples(voice: VoiceSource) -> Tensor:
+    """A whole voice at the encoders' rate [N]."""
+    return torch.cat(list(resampled(voice.blocks(), voice.sample_rate_hz, SAMPLE_RATE_HZ)))
+
+
 @torch.inference_mode()
 def encode_voice(
     networks: EmoNetworks, voice: VoiceSource, timeline: Timeline, device: torch.device
@@ -26,7 +32,13 @@ def encode_voice(
 
     A long voice is encoded in overlapping chunks; what grows with its length are the features themselves.
     """
-    samples = torch.cat(list(resampled(voice.blocks(), voice.sample_rate_hz, SAMPLE_RATE_HZ))).to(device)
+    if networks.config.audio.features != "resampled":
+        raise InputError(
+            got=f"the model {networks.config.name}, which hears the voice in its own way",
+            allowed="a model of this project, block by block",
+            do="use `comfyui-emo talk --model`, which knows that way",
+        )
+    samples = encoder_samples(voice).to(device)
     encoder: VoiceEncoder = networks.voice_encoder  # type: ignore[assignment]
     features = encoder.features_at(samples, timeline.padded_frame_count, float(timeline.fps))
     return features.flatten(1)[None]
