@@ -13,7 +13,7 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-host comfyui-path test-requirements lint train clean
+.PHONY: help demo test test-host screenshot comfyui-path test-requirements lint train clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
@@ -26,8 +26,12 @@ demo: $(VENV)/.installed ## animate a bundled portrait with bundled speech
 test: $(VENV)/.installed-dev ## run the tests
 	$(BIN)/python -m pytest
 
-test-host: comfyui-path $(VENV)/.installed-dev ## run the tests inside ComfyUI: COMFYUI_PATH=/path/to/ComfyUI
+test-host: comfyui-path $(VENV)/.installed-browser ## run the tests inside ComfyUI: COMFYUI_PATH=/path/to/ComfyUI
 	COMFYUI_PATH="$$(cd "$(COMFYUI_PATH)" && pwd)" $(BIN)/python -m pytest tests/host
+
+screenshot: comfyui-path $(VENV)/.installed-browser ## take assets/graph.jpg in ComfyUI: COMFYUI_PATH=/path/to/ComfyUI
+	COMFYUI_PATH="$$(cd "$(COMFYUI_PATH)" && pwd)" SCREENSHOTS=assets \
+		$(BIN)/python -m pytest tests/host/test_browser_screenshot.py
 
 comfyui-path:
 	@test -f "$(COMFYUI_PATH)/main.py" || { echo "No ComfyUI at '$(COMFYUI_PATH)'." \
@@ -60,3 +64,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/pip
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/pip
 	$(INSTALL) --editable '.[torch,marking,test,training]'
 	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-browser: pyproject.toml constraints.txt | $(VENV)/.installed-dev
+	$(INSTALL) --editable '.[torch,test,training,browser]'
+	@touch $@

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 
-from .commands.options import COMMANDS
 from .commands.outcome import Outcome
+from .commands.table import COMMANDS
 from .errors import DependencyError, EmoError, InputError
 
 EXIT_DONE, EXIT_BAD_INPUT, EXIT_STOPPED = 0, 2, 130

@@ -17,6 +17,7 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 from .report import machine
 
@@ -34,11 +35,14 @@ def leave_out_networks() -> None:
     def nothing(*_):
         return None
 
-    Backbone.prepare, sampling.motion_features = nothing, nothing
+    mock.patch.object(Backbone, "prepare", nothing).start()
+    mock.patch.object(sampling, "motion_features", nothing).start()
+
     def decode_clip(networks, latents, *_):
         return F.interpolate(0.05 * latents[0, :, :3], scale_factor=8.0, mode="bilinear") + 0.5
 
-    sampling.denoise_clip, talk.decode_clip = denoise_clip, decode_clip
+    mock.patch.object(sampling, "denoise_clip", denoise_clip).start()
+    mock.patch.object(talk, "decode_clip", decode_clip).start()
 
 
 def measure(seconds: float, steps: int | None, guidance: float | None) -> dict[str, float]:

@@ -1,18 +1,20 @@
 """`comfyui-emo talk`: a portrait and a voice -> an mp4."""
 
 import argparse
+import logging
 import time
 from pathlib import Path
 
 import torch
 
-from ..models.checkpoints.emo import BUNDLED_MODEL, load_model
+from ..models.checkpoints.emo import LoadedModel, load_model
+from ..models.checkpoints.open_model import open_model
 from ..models.config import SamplingDefaults
 from ..steps.face_region import FaceRegion, find_face_region, parse_region, read_mask
 from ..steps.marking.terms import show_terms
 from ..steps.memory import frames_decoded_at_once
 from ..steps.portrait import Portrait, read_portrait
-from ..steps.talk import TalkRequest, talk, talk_timeline
+from ..steps.talk import TalkRequest, part_count, talk
 from ..steps.timeline import Timeline, parse_fps
 from ..steps.video_file import check_output
 from ..steps.voice import VoiceFile, normalise_loudness, open_voice
@@ -20,6 +22,8 @@ from .checks import check_output_folder, choose_device
 from .marks import marking_settings
 from .progress import progress_bar
 from .settings import head_motion, sampling_settings
+
+log = logging.getLogger(__name__)
 
 
 def run(arguments: argparse.Namespace) -> str:
@@ -33,8 +37,9 @@ def run(arguments: argparse.Namespace) -> str:
     portrait = read_portrait(arguments.image)
     region = _region(arguments, portrait)
     voice = _voice(arguments)
-    model = load_model(arguments.model or BUNDLED_MODEL)
-    show_terms(model.config.name, model.path)
+    model = open_model(arguments.model, arguments.family) if arguments.model else load_model()
+    _tell(model)
+    show_terms(model.config.name)
     defaults = model.config.defaults
     request = TalkRequest(
         portrait,
@@ -46,8 +51,7 @@ def run(arguments: argparse.Namespace) -> str:
     )
     at_once = frames_decoded_at_once(model.networks, device, request.sampling.guided)
     model.networks.to(device)
-    clips = talk_timeline(model, request).clip_count
-    with progress_bar(clips, request.sampling.steps) as on_progress:
+    with progress_bar(part_count(model, request), request.sampling.steps) as on_progress:
         timeline = talk(
             model,
             request,
@@ -60,6 +64,21 @@ def run(arguments: argparse.Namespace) -> str:
             marking_settings(arguments),
         )
     return _summary(arguments.out, timeline, defaults, time.perf_counter() - started_s)
+
+
+def _tell(model: LoadedModel) -> None:
+    """Say which published model is used, under which licence, with which defaults."""
+    if "family" in model.training:
+        defaults = model.config.defaults
+        log.warning(
+            "%s, licence of the weights: %s; by default %d steps, guidance %g, %g fps, clips of %d frames",
+            model.training["title"],
+            model.training["licence"],
+            defaults.steps,
+            defaults.voice_guidance,
+            defaults.fps,
+            model.config.temporal.frames_per_clip,
+        )
 
 
 def _check(arguments: argparse.Namespace) -> torch.device:

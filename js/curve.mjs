@@ -69,7 +69,8 @@ export function widestGap(points, duration) {
 export function axesOf(points, duration) {
   const last = points.length ? points[points.length - 1][0] : 0;
   const highest = Math.max(0, ...points.map(([, speed]) => speed));
-  return { end: Math.max(duration || LEAST_DURATION_S, last), top: highest > MAX_SPEED / 2 - 0.1 ? MAX_SPEED : MAX_SPEED / 2 };
+  const top = highest > MAX_SPEED / 2 - 0.1 ? MAX_SPEED : MAX_SPEED / 2;
+  return { end: Math.max(duration || LEAST_DURATION_S, last), top };
 }
 
 /** A point of the plot's box { left, top, width, height } as [time, speed], not limited to the axes. */

@@ -40,7 +40,8 @@ export function svg(name, attributes = {}, ...children) {
 export function editorElements(label, clearTip) {
   const drawing = svg("svg", { tabindex: "0", role: "application", "aria-label": label });
   const message = document.createElement("output");
-  const clear = Object.assign(document.createElement("button"), { textContent: "Clear", title: clearTip, type: "button" });
+  const clear = document.createElement("button");
+  Object.assign(clear, { textContent: "Clear", title: clearTip, type: "button" });
   const footer = document.createElement("footer");
   footer.append(message, clear);
   const root = document.createElement("div");

@@ -154,7 +154,8 @@ class SpeedEditor {
       return true;
     }
     if (event.key === "Delete" || event.key === "Backspace") {
-      if (points[this.selected]) this.store(removePoint(points, this.selected), Math.min(this.selected, points.length - 2));
+      const left = removePoint(points, this.selected);
+      if (left.length < points.length) this.store(left, Math.min(this.selected, left.length - 1));
       return true;
     }
     return this.step(event, points);
@@ -239,13 +240,12 @@ class SpeedEditor {
     const ends = [[0, points[0][1]], ...points, [axes.end, points[points.length - 1][1]]];
     const path = ends.map((point) => toPlot(point, box, axes)).map(({ x, y }) => `${x},${y}`).join(" ");
     const opacity = used ? 1 : 0.4;
-    const line = svg("polyline", { points: path, fill: "none", stroke: CURVE_COLOUR, "stroke-width": 2, opacity, class: "curve" });
+    const stroke = { stroke: CURVE_COLOUR, "stroke-width": 2, opacity };
+    const line = svg("polyline", { points: path, fill: "none", ...stroke, class: "curve" });
     return [line, ...points.map((point, index) => {
       const { x, y } = toPlot(point, box, axes);
-      const chosen = index === this.selected;
-      return svg("circle", {
-        cx: x, cy: y, r: chosen ? 6 : 4.5, fill: chosen ? "#fff" : CURVE_COLOUR, stroke: "#000", "stroke-width": 1, opacity,
-      });
+      const look = index === this.selected ? { r: 6, fill: "#fff" } : { r: 4.5, fill: CURVE_COLOUR };
+      return svg("circle", { cx: x, cy: y, ...look, stroke: "#000", "stroke-width": 1, opacity });
     })];
   }
 

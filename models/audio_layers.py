@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .attention import Attention, KeyValue
+from .attention import CrossAttention, KeyValue
 from .config import AudioConfig
 
 
@@ -43,18 +43,12 @@ class AudioProjection(nn.Module):
         return self.norm(self.proj3(hidden).unflatten(-1, (self.config.tokens, self.config.token_width)))
 
 
-class AudioAttention(nn.Module):
-    """Cross-attention of a frame's places [B*F, N, C] to the tokens of its voice, added to its input."""
+class AudioAttention(CrossAttention):
+    """Cross-attention of a frame's places [B*F, N, C] to the tokens of its voice, added to its input.
 
-    def __init__(self, width: int, heads: int, token_width: int):
-        super().__init__()
-        self.norm = nn.LayerNorm(width)
-        self.attn = Attention(width, heads, context_width=token_width, zero_output=True)
+    Without a voice (None) it hears tokens of zeros: the unconditional half of guidance.
+    """
 
     def project(self, tokens: Tensor) -> KeyValue:
         """Tokens [B, F, T, W] -> keys and values with a row a frame."""
         return self.attn.project(tokens.flatten(0, 1))
-
-    def forward(self, hidden: Tensor, voice: KeyValue | None) -> Tensor:
-        """voice: from `project`; None is a voice of zero tokens (the unconditional half)."""
-        return hidden + self.attn(self.norm(hidden), voice)

@@ -33,6 +33,7 @@ def avatar_config() -> EmoConfig:
             norm_groups=8,
             feed_forward_multiplier=2,
             grid_positions=True,
+            local_reference=True,
         ),
         audio=AudioConfig(
             feature_width=voice.layers * voice.width, window=2, hidden_width=256, tokens=4, token_width=96

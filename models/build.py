@@ -1,6 +1,6 @@
 """From a configuration to networks."""
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import nn
@@ -9,8 +9,14 @@ from .audio_layers import AudioProjection
 from .autoencoder import Autoencoder
 from .backbone import Backbone
 from .config import EmoConfig
+from .identity_tokens import IdentityProjection
 from .reference_net import ReferenceNet
 from .voice_encoder import VoiceEncoder
+from .voice_resampler import VoiceResampler
+
+if TYPE_CHECKING:
+    from .picture_autoencoder import PictureAutoencoder
+    from .spectrogram_encoder import SpectrogramEncoder
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -19,7 +25,9 @@ class EmoNetworks(nn.Module):
     """The networks of a model, side by side.
 
     Attributes:
-        autoencoder, voice_encoder: None for a model that uses files of their own.
+        audio_projection: windows of voice features -> tokens.
+        identity_projection: face embedding -> identity tokens; None where the model has none.
+        autoencoder, voice_encoder: None for a model that uses files of their own, until these are loaded.
     """
 
     def __init__(self, config: EmoConfig):
@@ -27,9 +35,24 @@ class EmoNetworks(nn.Module):
         self.config = config
         self.reference_net = ReferenceNet(config)
         self.backbone = Backbone(config)
-        self.audio_projection = AudioProjection(config.audio)
+        self.audio_projection = _audio_projection(config)
+        context = config.context
+        self.identity_projection = None
+        if context is not None and context.embedding_width is not None:
+            self.identity_projection = IdentityProjection(context, context.embedding_width)
+        self.autoencoder: Autoencoder | PictureAutoencoder | None
+        self.voice_encoder: VoiceEncoder | SpectrogramEncoder | None
         self.autoencoder = None if config.autoencoder is None else Autoencoder(config.autoencoder)
         self.voice_encoder = None if config.voice_encoder is None else VoiceEncoder(config.voice_encoder)
+
+
+def _audio_projection(config: EmoConfig) -> nn.Module:
+    audio = config.audio
+    if audio.projection == "linear":
+        return AudioProjection(audio)
+    if audio.projection == "resampler" and config.resampler is not None:
+        return VoiceResampler(audio, config.resampler)
+    return nn.Identity()
 
 
 def build_networks(config: EmoConfig, device: str | torch.device = "cpu") -> EmoNetworks:

@@ -9,150 +9,33 @@ from typing import Any, Literal
 
 from ..errors import InputError
 from .autoencoder import AutoencoderConfig
+from .network_config import (
+    AudioConfig,
+    ContextConfig,
+    LocatorConfig,
+    ReferenceConfig,
+    ResamplerConfig,
+    SpatialConfig,
+    SpeedConfig,
+    TemporalConfig,
+    require,
+)
 from .voice_encoder import VoiceEncoderConfig
 
-
-def _require(condition: bool, got: str, allowed: str) -> None:
-    if not condition:
-        raise InputError(got=got, allowed=allowed, do="change the model's configuration")
-
-
-@dataclass(frozen=True)
-class SpatialConfig:
-    """The image skeleton that Backbone and ReferenceNet share (SD 1.5's UNet).
-
-    Attributes:
-        latent_channels: channels of a latent.
-        channels: width of each level, finest first.
-        attention_levels: whether a level has transformer blocks (SD 1.5: all but the coarsest).
-        layers_per_level: residual blocks a level on the way down; one more on the way up.
-        heads: attention heads of every spatial attention.
-        norm_groups: groups of every GroupNorm.
-        feed_forward_multiplier: inner width of the feed-forward over its outer width.
-        grid_positions: add 2-D sinusoids to queries and keys of self- and reference-attention. SD 1.5 has
-            none and finds positions through its convolutions; a small network copies eyes to their place
-            only with them.
-    """
-
-    latent_channels: int = 4
-    channels: tuple[int, ...] = (320, 640, 1280, 1280)
-    attention_levels: tuple[bool, ...] = (True, True, True, False)
-    layers_per_level: int = 2
-    heads: int = 8
-    norm_groups: int = 32
-    feed_forward_multiplier: int = 4
-    grid_positions: bool = False
-
-    def __post_init__(self) -> None:
-        _require(
-            len(self.channels) == len(self.attention_levels),
-            f"{len(self.channels)} widths and {len(self.attention_levels)} attention levels",
-            "one of each a level",
-        )
-        _require(
-            all(width % self.norm_groups == 0 and width % self.heads == 0 for width in self.channels),
-            f"widths {self.channels} with {self.norm_groups} groups and {self.heads} heads",
-            "widths that both numbers divide",
-        )
-
-    @property
-    def time_width(self) -> int:
-        """Width of the timestep embedding."""
-        return 4 * self.channels[0]
-
-
-@dataclass(frozen=True)
-class AudioConfig:
-    """The audio layers (paper, section 3.2): A(f-m)..A(f+m) as tokens of each frame.
-
-    Attributes:
-        feature_width: width of a frame's voice feature, the encoder's layers concatenated.
-        window: m, frames to either side.
-        hidden_width: inner width of the projection.
-        tokens: tokens of a frame.
-        token_width: width of a token.
-    """
-
-    feature_width: int = 12 * 768
-    window: int = 2
-    hidden_width: int = 512
-    tokens: int = 32
-    token_width: int = 768
-
-
-@dataclass(frozen=True)
-class TemporalConfig:
-    """The temporal modules (paper, section 3.2; AnimateDiff) and their motion frames.
-
-    Attributes:
-        frames_per_clip: F, new frames of a clip.
-        motion_frames: n, last frames of the clip before.
-        heads: attention heads.
-        attentions: self-attentions over the frame axis in a module (AnimateDiff: 2).
-        norm_groups: groups of the module's GroupNorm (AnimateDiff: 32).
-        feed_forward_multiplier: inner width of the feed-forward over its outer width.
-    """
-
-    frames_per_clip: int = 12
-    motion_frames: int = 4
-    heads: int = 8
-    attentions: int = 2
-    norm_groups: int = 32
-    feed_forward_multiplier: int = 4
-
-    def __post_init__(self) -> None:
-        _require(
-            self.frames_per_clip >= 1 and 0 <= self.motion_frames <= self.frames_per_clip,
-            f"frames_per_clip {self.frames_per_clip}, motion_frames {self.motion_frames}",
-            "at least one frame a clip and no more motion frames than that",
-        )
-
-
-@dataclass(frozen=True)
-class LocatorConfig:
-    """The face locator (paper, section 3.2).
-
-    Attributes:
-        channels: widths of its convolutions; each after the first halves the side, so the mask enters
-            2**(len - 1) times larger than the latent.
-        place: where its output is added: "latent" (the paper's text) or "conv_in" (after the Backbone's first
-            convolution, what every public checkpoint of this skeleton does).
-    """
-
-    channels: tuple[int, ...] = (16, 32, 96, 256)
-    place: Literal["latent", "conv_in"] = "conv_in"
-
-    def __post_init__(self) -> None:
-        _require(
-            self.place in ("latent", "conv_in"), f"locator place {self.place!r}", "'latent' or 'conv_in'"
-        )
-
-    @property
-    def mask_scale(self) -> int:
-        """Side of the mask over the side of the latent."""
-        return 2 ** (len(self.channels) - 1)
-
-
-@dataclass(frozen=True)
-class SpeedConfig:
-    """The speed layers (paper, section 3.2): d buckets of head rotation speed, in degrees per frame.
-
-    Attributes:
-        buckets: d.
-        highest: centre of the last bucket; the first is at 0 and they are evenly spaced.
-        window: m, frames to either side.
-    """
-
-    buckets: int = 9
-    highest: float = 2.0
-    window: int = 2
-
-    def __post_init__(self) -> None:
-        _require(
-            self.buckets >= 2 and self.highest > 0,
-            f"{self.buckets} buckets up to {self.highest}",
-            "at least 2 buckets and a positive speed",
-        )
+__all__ = [
+    "AudioConfig",
+    "ContextConfig",
+    "DiffusionConfig",
+    "EmoConfig",
+    "LocatorConfig",
+    "LoopConfig",
+    "ReferenceConfig",
+    "ResamplerConfig",
+    "SamplingDefaults",
+    "SpatialConfig",
+    "SpeedConfig",
+    "TemporalConfig",
+]
 
 
 @dataclass(frozen=True)
@@ -174,6 +57,32 @@ class DiffusionConfig:
     zero_terminal_snr: bool = True
     prediction_type: str = "v_prediction"
     noise_correlation_frames: float = 0.0
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """How a video longer than a clip is denoised.
+
+    Attributes:
+        kind: "clips" (one after the other, each from the last frames of the one before) or "windows" (all
+            frames at every step, in overlapping windows whose predictions are averaged).
+        overlap_frames: frames that neighbouring windows share.
+        closed: whether the windows wrap from the end of the video to its start.
+        rotation_frames: frames by which closed windows move on from step to step.
+        noise_limit: the noise that sampling starts from is clamped to plus and minus this; None: it is not.
+        noise_skip: numbers drawn from the seed before the noise, so that a seed gives the published result.
+    """
+
+    kind: Literal["clips", "windows"] = "clips"
+    overlap_frames: int = 0
+    closed: bool = False
+    rotation_frames: int = 0
+    noise_limit: float | None = None
+    noise_skip: int = 0
+
+    def __post_init__(self) -> None:
+        require(self.kind in ("clips", "windows"), f"loop {self.kind!r}", "'clips' or 'windows'")
+        require(self.overlap_frames >= 0, f"overlap_frames {self.overlap_frames}", "0 or more")
 
 
 @dataclass(frozen=True)
@@ -216,7 +125,7 @@ class EmoConfig:
     """A whole model. The defaults are the full SD 1.5 size of the paper.
 
     The autoencoder and voice encoder may be None: then they are files of their own
-    (sd-vae-ft-mse, wav2vec2-base-960h).
+    (sd-vae-ft-mse, wav2vec2-base-960h). A context or resampler of None: the model has none.
 
     Attributes:
         latent_scale: latents as the Backbone sees them over those that the autoencoder gives (0.18215 for
@@ -225,11 +134,15 @@ class EmoConfig:
 
     name: str = "emo-sd15"
     spatial: SpatialConfig = field(default_factory=SpatialConfig)
+    reference: ReferenceConfig = field(default_factory=ReferenceConfig)
+    context: ContextConfig | None = None
     audio: AudioConfig = field(default_factory=AudioConfig)
+    resampler: ResamplerConfig | None = None
     temporal: TemporalConfig = field(default_factory=TemporalConfig)
     locator: LocatorConfig = field(default_factory=LocatorConfig)
     speed: SpeedConfig = field(default_factory=SpeedConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
     defaults: SamplingDefaults = field(default_factory=SamplingDefaults)
     autoencoder: AutoencoderConfig | None = None
     voice_encoder: VoiceEncoderConfig | None = None
@@ -238,6 +151,18 @@ class EmoConfig:
     def to_dict(self) -> dict[str, Any]:
         """As plain values, for the metadata of a file of weights."""
         return asdict(self)
+
+    def __post_init__(self) -> None:
+        require(
+            (self.audio.projection == "resampler") == (self.resampler is not None),
+            f"audio projection {self.audio.projection!r} and resampler {self.resampler}",
+            "a resampler where the projection is one, and nowhere else",
+        )
+        require(
+            self.loop.overlap_frames < self.temporal.frames_per_clip,
+            f"{self.loop.overlap_frames} overlapping frames of {self.temporal.frames_per_clip}",
+            "fewer than the frames of a window",
+        )
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "EmoConfig":
@@ -248,11 +173,15 @@ class EmoConfig:
         """
         parts = {
             "spatial": SpatialConfig,
+            "reference": ReferenceConfig,
+            "context": ContextConfig,
             "audio": AudioConfig,
+            "resampler": ResamplerConfig,
             "temporal": TemporalConfig,
             "locator": LocatorConfig,
             "speed": SpeedConfig,
             "diffusion": DiffusionConfig,
+            "loop": LoopConfig,
             "defaults": SamplingDefaults,
             "autoencoder": AutoencoderConfig,
             "voice_encoder": VoiceEncoderConfig,

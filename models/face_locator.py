@@ -11,15 +11,16 @@ from .config import LocatorConfig
 
 
 class FaceLocator(nn.Module):
-    """Mask [B, 1, s*h, s*w] in 0..1 -> [B, C_out, h, w], where s is the configuration's `mask_scale`.
+    """Mask or drawing [B, channels_in, s*h, s*w] in 0..1 -> [B, C_out, h, w].
 
-    The last layer starts at zero. Parameter names are those of the public checkpoints of this skeleton.
+    s is the configuration's `mask_scale`. The last layer starts at zero. Parameter names are those of the
+    public checkpoints of this skeleton.
     """
 
     def __init__(self, config: LocatorConfig, channels_out: int):
         super().__init__()
         widths = config.channels
-        self.conv_in = nn.Conv2d(1, widths[0], 3, padding=1)
+        self.conv_in = nn.Conv2d(config.channels_in, widths[0], 3, padding=1)
         self.blocks = nn.ModuleList()
         for width, next_width in zip(widths[:-1], widths[1:], strict=True):
             self.blocks.append(nn.Conv2d(width, width, 3, padding=1))

@@ -14,13 +14,19 @@ class SiteFeatures:
     """What the ReferenceNet leaves at one site.
 
     Attributes:
-        reference: normalised output of the self-attention [B, h*w, C], which the Backbone's
-            reference-attention reads; None on a level without attention.
-        output: output of the site [B, C, h, w], which the temporal modules read of motion frames.
+        reference: features [B, h*w, C] that the Backbone's reference-attention reads; None on a level
+            without attention.
+        output: output of the site [B, C, h, w].
     """
 
     reference: Tensor | None
     output: Tensor
+
+    def reference_map(self) -> Tensor:
+        """The reference features as a map [B, C, h, w]; on a level without attention, the output."""
+        if self.reference is None:
+            return self.output
+        return self.reference.transpose(1, 2).unflatten(2, self.output.shape[-2:])
 
     def to(self, target: torch.device | torch.dtype) -> "SiteFeatures":
         """The same on a device, or in a dtype."""
@@ -37,9 +43,13 @@ class ReferenceNet(Skeleton):
 
     def __init__(self, config: EmoConfig):
         super().__init__(config, reads=False)
+        self.half_precision = config.reference.half_precision
 
-    def forward(self, latents: Tensor) -> tuple[SiteFeatures, ...]:
-        """Latents of pictures [B, C, h, w] -> the features of every site."""
+    def forward(self, latents: Tensor, context: Tensor | None = None) -> tuple[SiteFeatures, ...]:
+        """Latents of pictures [B, C, h, w] -> the features of every site.
+
+        context: identity tokens [B, T, W], for a model that has them; None stands for tokens of zeros.
+        """
         transformers = self.transformers
         features: list[SiteFeatures] = []
 
@@ -47,7 +57,9 @@ class ReferenceNet(Skeleton):
             reference = None
             transformer = transformers[site]
             if transformer is not None:
-                hidden, reference = transformer.write(hidden)
+                hidden, reference = transformer.write(hidden, context)
+                if self.half_precision:
+                    reference = reference.half().to(hidden.dtype)
             features.append(SiteFeatures(reference, hidden))
             return hidden
 

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .attention import Attention, FeedForward, KeyValue, sinusoid
+from .attention import Attention, CrossAttention, FeedForward, KeyValue, sinusoid
 from .audio_layers import AudioAttention
+from .conditions import SiteConditions
 from .config import EmoConfig, SpatialConfig
 
 
@@ -70,54 +71,94 @@ class Upsample(nn.Module):
         return self.conv(F.interpolate(hidden, size=size, mode="nearest"))
 
 
+def _grid_axes(height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Rows [h] and columns [w] of a map on a 16x16 scale."""
+    rows = (torch.arange(height, device=device) + 0.5) * (16 / height)
+    return rows, (torch.arange(width, device=device) + 0.5) * (16 / width)
+
+
+def grid_squared_distances(height: int, width: int, device: torch.device) -> Tensor:
+    """Between all places of a map [h*w, h*w], on a 16x16 scale."""
+    places = torch.cartesian_prod(*_grid_axes(height, width, device))
+    return (places[:, None] - places[None]).square().sum(-1)
+
+
 def grid_positions(height: int, width: int, channels: int, device: torch.device) -> Tensor:
     """2-D sinusoids [h*w, C]: half of the channels from the row, half from the column, on a 16x16 scale."""
-    rows = (torch.arange(height, device=device) + 0.5) * (16 / height)
-    columns = (torch.arange(width, device=device) + 0.5) * (16 / width)
+    rows, columns = _grid_axes(height, width, device)
     by_row = sinusoid(rows, channels // 2)[:, None].expand(height, width, -1)
     by_column = sinusoid(columns, channels // 2)[None].expand(height, width, -1)
     return torch.cat([by_row, by_column], dim=-1).flatten(0, 1)
 
 
 class TransformerBlock(nn.Module):
-    """Self-attention, reference-attention, audio-attention, feed-forward on [B, N, C].
+    """Self-attention, reference-attention, identity and voice, feed-forward on [B, N, C].
 
-    In the ReferenceNet (`reads` false) the second and third are left out, and what the Backbone reads is
-    the normalised output of the self-attention: the paper's "feature maps at the outputs of its
-    self-attention layers", taken after `norm2` as V-Express does.
+    Which of them there are, and whether the reference has an attention of its own or is joined to the
+    self-attention, is the configuration's choice. In the ReferenceNet (`reads` false) a block leaves the
+    features that the Backbone's block of the same place reads: the paper's "feature maps at the outputs of
+    its self-attention layers", taken at the norm before or after the self-attention.
     """
 
     def __init__(self, width: int, config: EmoConfig, reads: bool):
         super().__init__()
         heads = config.spatial.heads
+        reference, context, audio = config.reference, config.context, config.audio
+        self.reference = reference
         self.norm1 = nn.LayerNorm(width)
         self.attn1 = Attention(width, heads)
-        self.norm2 = nn.LayerNorm(width)
+        self.norm2 = self.attn2 = self.context = self.audio = None
         if reads:
-            self.attn2 = Attention(width, heads)
-            self.audio = AudioAttention(width, heads, config.audio.token_width)
+            if reference.reading == "own":
+                self.norm2 = nn.LayerNorm(width)
+                self.attn2 = Attention(width, heads, local=config.spatial.local_reference)
+            if context is not None and context.in_backbone:
+                self.context = CrossAttention(width, heads, context.token_width)
+            if audio.place == "block":
+                self.audio = AudioAttention(width, heads, audio.token_width, audio.scale)
+        elif reference.feature == "norm2" or context is not None:
+            self.norm2 = nn.LayerNorm(width)
+            self.attn2 = None if context is None else Attention(width, heads, context.token_width)
         self.norm3 = nn.LayerNorm(width)
         self.ff = FeedForward(width, config.spatial.feed_forward_multiplier)
 
-    def attend_to_itself(self, hidden: Tensor, positions: Tensor | None) -> Tensor:
-        """The first part: hidden [B, N, C] after its self-attention."""
-        normed = self.norm1(hidden)
-        return hidden + self.attn1(normed, self.attn1.project(normed, positions), positions)
-
-    def read(
-        self, hidden: Tensor, positions: Tensor | None, reference: KeyValue | None, voice: KeyValue | None
-    ) -> Tensor:
+    def read(self, hidden: Tensor, positions: Tensor | None, site: SiteConditions) -> Tensor:
         """The whole block of the Backbone."""
-        hidden = self.attend_to_itself(hidden, positions)
-        hidden = hidden + self.attn2(self.norm2(hidden), reference, positions)
-        hidden = self.audio(hidden, voice)
+        normed = self.norm1(hidden)
+        seen = self.attn1.project(normed, positions)
+        if self.attn2 is None and site.reference is not None:
+            seen = seen.joined(site.reference, self.reference.in_turn)
+        hidden = hidden + self.attn1(normed, seen, positions)
+        if self.attn2 is not None and self.norm2 is not None:
+            found = self.attn2(self.norm2(hidden), site.reference, positions)
+            hidden = torch.add(hidden, found, alpha=self.reference.scale)
+        if self.context is not None:
+            hidden = self.context(hidden, site.context)
+        if self.audio is not None:
+            hidden = self.audio(hidden, site.voice)
         return hidden + self.ff(self.norm3(hidden))
 
-    def write(self, hidden: Tensor, positions: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The whole block of the ReferenceNet: its output and the reference features, both [B, N, C]."""
-        hidden = self.attend_to_itself(hidden, positions)
-        features = self.norm2(hidden)
+    def write(
+        self, hidden: Tensor, positions: Tensor | None, context: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """The whole block of the ReferenceNet: its output and the reference features, both [B, N, C].
+
+        context: identity tokens [B, T, W]; None stands for tokens of zeros.
+        """
+        before = self.norm1(hidden)
+        hidden = hidden + self.attn1(before, self.attn1.project(before, positions), positions)
+        after = before if self.norm2 is None else self.norm2(hidden)
+        if self.attn2 is not None:
+            hidden = hidden + self.attn2(after, None if context is None else self.attn2.project(context))
+        features = before if self.reference.feature == "norm1" else after
         return hidden + self.ff(self.norm3(hidden)), features
+
+    def project_reference(
+        self, features: Tensor, positions: Tensor | None, squared_distances: Tensor
+    ) -> KeyValue:
+        """Features of the ReferenceNet [B, N, C] -> what `read` takes."""
+        attention = self.attn1 if self.attn2 is None else self.attn2
+        return attention.project(features, positions, squared_distances)
 
 
 class SpatialTransformer(nn.Module):
@@ -143,14 +184,14 @@ class SpatialTransformer(nn.Module):
         channels, height, width = hidden.shape[1:]
         return grid_positions(height, width, channels, hidden.device).to(hidden.dtype)
 
-    def read(self, hidden: Tensor, reference: KeyValue | None, voice: KeyValue | None) -> Tensor:
-        """Backbone: hidden [B*F, C, h, w]; reference K/V a row per clip, voice K/V a row per frame."""
+    def read(self, hidden: Tensor, site: SiteConditions) -> Tensor:
+        """Backbone: hidden [B*F, C, h, w] and what this site reads."""
         tokens = self._tokens(hidden)
-        return hidden + self._map(self.block.read(tokens, self.positions(hidden), reference, voice), hidden)
+        return hidden + self._map(self.block.read(tokens, self.positions(hidden), site), hidden)
 
-    def write(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+    def write(self, hidden: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """ReferenceNet: the output map [B, C, h, w] and the reference features [B, h*w, C]."""
-        output, features = self.block.write(self._tokens(hidden), self.positions(hidden))
+        output, features = self.block.write(self._tokens(hidden), self.positions(hidden), context)
         return hidden + self._map(output, hidden), features
 
     def _tokens(self, hidden: Tensor) -> Tensor:

@@ -24,7 +24,16 @@ class TemporalModule(nn.Module):
             [Attention(channels, temporal.heads) for _ in range(temporal.attentions)]
         )
         self.attention_norms = nn.ModuleList([nn.LayerNorm(channels) for _ in range(temporal.attentions)])
-        self.speed = SpeedAttention(channels, temporal.heads, config.speed)
+        # Interleaved sines and cosines in AnimateDiff's files, rounded as the file is; read, not made.
+        self.stored = temporal.stored_positions > 0
+        if self.stored:
+            for index in range(temporal.attentions):
+                self.register_buffer(
+                    f"positions_{index}", torch.zeros(1, temporal.stored_positions, channels)
+                )
+        self.speed = None
+        if config.speed.buckets:
+            self.speed = SpeedAttention(channels, temporal.heads, config.speed)
         self.ff_norm = nn.LayerNorm(channels)
         self.ff = FeedForward(channels, temporal.feed_forward_multiplier)
         self.proj_out = nn.Linear(channels, channels)
@@ -42,7 +51,8 @@ class TemporalModule(nn.Module):
         if motion is not None:
             tokens = torch.cat([motion.to(tokens.dtype), tokens], dim=1)
         tokens = self._attend(tokens, frame_count)
-        tokens = self.speed(tokens, speed)
+        if self.speed is not None:
+            tokens = self.speed(tokens, speed)
         tokens = tokens + self.ff(self.ff_norm(tokens))
         places = hidden.shape[-2:]
         change = self.proj_out(tokens).unflatten(0, (-1, *places))  # [B, h, w, F, C]
@@ -50,16 +60,21 @@ class TemporalModule(nn.Module):
 
     def _attend(self, tokens: Tensor, frame_count: int) -> Tensor:
         """The self-attentions; the last one asks for the new frames only, the rest would be dropped."""
-        frames = torch.arange(tokens.shape[1], device=tokens.device)
-        positions = sinusoid(frames, tokens.shape[2]).to(tokens.dtype)
         attentions: list[Attention] = list(self.attentions)  # type: ignore[arg-type]
-        for attention, norm in zip(attentions, self.attention_norms, strict=True):
-            normed = norm(tokens) + positions
+        for index, (attention, norm) in enumerate(zip(attentions, self.attention_norms, strict=True)):
+            normed = norm(tokens) + self._positions(index, tokens)
             context = attention.project(normed)
             if attention is attentions[-1]:
                 tokens, normed = tokens[:, -frame_count:], normed[:, -frame_count:]
             tokens = tokens + attention(normed, context)
         return tokens
+
+    def _positions(self, attention: int, tokens: Tensor) -> Tensor:
+        """What tells the frames of tokens [B*h*w, F, C] apart in one of the attentions, [F, C]."""
+        count, width = tokens.shape[1:]
+        if self.stored:
+            return self.get_buffer(f"positions_{attention}")[0, :count].to(tokens.dtype)
+        return sinusoid(torch.arange(count, device=tokens.device), width).to(tokens.dtype)
 
     def _tokens(self, hidden: Tensor, frame_count: int) -> Tensor:
         normed = self.norm(hidden).unflatten(0, (-1, frame_count))  # [B, F, C, h, w]

@@ -101,6 +101,20 @@ class VoiceEncoder(nn.Module):
                 do="give a longer voice",
             )
         local = self.wav2vec2.feature_extractor(waveform).transpose(1, 2)  # [B, T, conv width]
+        return self._encode_local(local)
+
+    def encode_frames(self, waveform: Tensor, frame_count: int) -> Tensor:
+        """As `encode_normalised`, with the convolutions' features brought to the frame rate first.
+
+        The blocks then run on one feature per video frame: interpolated linearly, first on first and last on
+        last. Gives [B, frame_count, L, C].
+        """
+        local = self.wav2vec2.feature_extractor(waveform)  # [B, conv width, T]
+        local = F.interpolate(local, size=frame_count, mode="linear", align_corners=True)
+        return self._encode_local(local.transpose(1, 2))
+
+    def _encode_local(self, local: Tensor) -> Tensor:
+        """Features of the convolutions [B, T, conv width] -> hidden states of all blocks [B, T, L, C]."""
         hidden, _ = self.wav2vec2.feature_projection(local)  # [B, T, C]
         with self._block_hooks(hidden) as states:
             output = self.wav2vec2.encoder(hidden, return_dict=True)

@@ -34,6 +34,8 @@ class FaceRegion:
         "far it may move."
     )
     FUNCTION = "locate"
+    # So that it can be run alone, and tells the page what it found even when nothing had to be run again.
+    OUTPUT_NODE = True
     RETURN_TYPES = ("EMO_FACE", "MASK", "IMAGE", "IMAGE")
     RETURN_NAMES = ("face", "mask", "crop", "preview")
     OUTPUT_TOOLTIPS = (

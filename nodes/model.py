@@ -52,7 +52,7 @@ class LoadModel:
         from ..steps.marking.terms import show_terms
 
         loaded = load_model(BUNDLED_MODEL if model_file == BUNDLED else host.model_path(model_file))
-        show_terms(loaded.config.name, loaded.path)
+        show_terms(loaded.config.name)
         chosen = host.compute_dtype(dtype, parameter_count(loaded.networks.backbone))
         model = manage_model(loaded, chosen, host.manage)
         return model, ModelVae(model)

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from ..models.config import LoopConfig
+
 
 def noise_kernel(correlation_frames: float) -> Tensor:
     """Weights [2K+1] of a Gaussian over frames, of unit norm; one weight where noise is white (0)."""
@@ -62,3 +64,19 @@ class FrameNoise:
     def _draw(self, frame_count: int) -> Tensor:
         frames = [torch.randn(self.shape, generator=self.generator) for _ in range(frame_count)]
         return torch.stack(frames)[None] if frames else torch.empty(1, 0, *self.shape)
+
+
+def clip_noise(
+    generator: torch.Generator, frame_count: int, shape: tuple[int, int, int], loop: LoopConfig
+) -> Tensor:
+    """White noise [1, F, C, h, w] of a clip or of a whole windowed video, drawn on the CPU.
+
+    Values are drawn channel by channel, each over all frames, as every public sampler of this skeleton does,
+    so that a seed means the same here; `shape` is (C, h, w).
+    """
+    channels, height, width = shape
+    torch.rand(loop.noise_skip, generator=generator)
+    noise = torch.randn(1, channels, frame_count, height, width, generator=generator)
+    if loop.noise_limit is not None:
+        noise = noise.clamp(-loop.noise_limit, loop.noise_limit)
+    return noise.transpose(1, 2)

@@ -6,6 +6,7 @@ is written under another name, brought to the disk and then renamed, so each is 
 are dropped when their segment is there, but for the last one, which holds the state.
 """
 
+import hashlib
 import json
 import logging
 import re
@@ -32,6 +33,11 @@ _FORMAT = "comfyui-emo run 1"
 _LOCK = "emo-run.lock"
 _CLIP, _SEGMENT = r"clip-\d{6,}\.safetensors", r"segment-\d{4,}\.mp4"
 _OWN_NAME = re.compile(rf"({re.escape(PART_PREFIX)})?({_CLIP}|{_SEGMENT}|{RUN_FILE}|{_LOCK})")
+
+
+def run_name(settings: Mapping[str, str]) -> str:
+    """A name that belongs to a run's settings alone, for a work folder that no file name is known for."""
+    return f"emo-run-{hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]}"
 
 
 class RunFolder:

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..models.audio_layers import feature_windows
-from ..models.backbone import Backbone, ClipConditions
+from ..models.backbone import Backbone
 from ..models.build import EmoNetworks
+from ..models.conditions import ClipConditions
 from ..models.config import EmoConfig
 from ..models.speed_layers import speed_buckets
 from .head_motion import HeadMotion

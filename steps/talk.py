@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..models.checkpoints.emo import LoadedModel
-from ..models.checkpoints.weight_file import file_sha256
+from ..models.checkpoints.families import model_sha256
 from ..models.config import LATENT_DOWNSCALE, EmoConfig
 from .decoding import decode_clip
 from .face_region import FaceRegion, face_mask, movement_box
@@ -21,12 +21,13 @@ from .head_motion import HeadMotion
 from .marking.marks import Marks, Origin, prepare_marks
 from .marking.settings import ALL_MARKS, Marking
 from .portrait import FittedPortrait, Portrait, fit_portrait
+from .published_talk import animate_published
 from .reference import run_reference_net
 from .resume import RunFolder
 from .sampler_state import SamplerState
 from .sampling import OnProgress, SamplingSettings, no_progress, sample_clips
 from .timeline import FrameRate, Timeline
-from .video_file import cannot_write, check_output
+from .video_file import VideoWriter, cannot_write, check_output
 from .video_segments import SegmentWriter, clips_per_segment, join_segments
 from .video_streams import PictureFormat
 from .voice import VoiceSource
@@ -84,8 +85,19 @@ def animate(
 
     The networks are on `device`.
     """
+    if is_published(model):
+        timeline = talk_timeline(model, request)
+        yield from animate_published(
+            model, fitted, request.voice, timeline, request.sampling, device, on_progress
+        )
+        return
     for latents in _sample(model, fitted, request, device, on_progress):
         yield decode_clip(model.networks, latents)
+
+
+def is_published(model: LoadedModel) -> bool:
+    """Whether the model hears a voice in the way of a published family, which has a loop of its own."""
+    return model.config.audio.features != "resampled"
 
 
 def _sample(
@@ -129,7 +141,7 @@ def run_settings(
     pixels = request.portrait.pixels
     sampling = {name.replace("_", " "): str(value) for name, value in asdict(request.sampling).items()}
     return {
-        "model": file_sha256(model.path),
+        "model": model_sha256(model.path),
         "portrait": hashlib.sha256(pixels.cpu().contiguous().numpy().tobytes()).hexdigest(),
         "face region": str(request.region),
         "voice": request.voice.digest,
@@ -145,6 +157,11 @@ def run_settings(
 def default_work_folder(output: Path) -> Path:
     """The work folder of a run: beside its output."""
     return output.with_name(f"{output.name}.work")
+
+
+def part_count(model: LoadedModel, request: TalkRequest) -> int:
+    """Parts that are denoised one after the other: clips, or one whole of overlapping windows."""
+    return 1 if model.config.loop.kind == "windows" else talk_timeline(model, request).clip_count
 
 
 def talk(
@@ -163,7 +180,8 @@ def talk(
     A run that is cut at any instant leaves no mp4, and in its work folder what the next call needs to go on:
     the same model, request, device and work folder then give the same file as if nothing had happened. At
     most the clip that was being sampled is lost. With another request the work folder is emptied, which the
-    log says. The folder is removed once the mp4 is there.
+    log says. The folder is removed once the mp4 is there. Models of published families cannot be gone on with
+    yet: their runs leave nothing.
 
     Args:
         model: whose networks are on the device.
@@ -185,6 +203,10 @@ def talk(
     picture = PictureFormat(defaults.width_px, defaults.height_px)
     settings = run_settings(model, request, device, picture)
     marks = prepare_marks(marking, _origin(model, settings), picture.width_px, picture.height_px)
+    if is_published(model):
+        log.info("a run of %s starts from its beginning if it is stopped", model.config.name)
+        _write_in_one_piece(model, request, output, device, picture, on_progress, marks)
+        return timeline
     settings["marks"] = marks.in_frames
     folder = work_folder or default_work_folder(output)
     per_segment = clips_per_segment(timeline.frames_per_clip)
@@ -199,6 +221,30 @@ def talk(
             raise
         run.remove()
     return timeline
+
+
+def _write_in_one_piece(
+    model: LoadedModel,
+    request: TalkRequest,
+    output: Path,
+    device: torch.device,
+    picture: PictureFormat,
+    on_progress: OnProgress,
+    marks: Marks,
+) -> None:
+    """Write frames as they come; on any exception no file is left."""
+    fitted = fit_to_model(request.portrait, request.region, model.config)
+    writer = VideoWriter(
+        output,
+        talk_timeline(model, request),
+        request.voice,
+        picture.width_px,
+        picture.height_px,
+        marks=marks,
+    )
+    with writer:
+        for frames in animate(model, fitted, request, device, on_progress):
+            writer.write(frames)
 
 
 def _write_segments(

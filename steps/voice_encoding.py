@@ -1,10 +1,12 @@
 """A voice -> the features that every frame of the video hears, all at once or window by window."""
 
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 
 import torch
 from torch import Tensor
 
+from ..errors import InputError
 from ..models.audio_layers import feature_windows
 from ..models.build import EmoNetworks
 from ..models.frame_features import features_heard, resample_features
@@ -17,6 +19,11 @@ from .voice import VoiceSource
 _CHUNKS_KEPT = 2
 
 
+def encoder_samples(voice: VoiceSource) -> Tensor:
+    """A whole voice at the encoders' rate [N]."""
+    return torch.cat(list(resampled(voice.blocks(), voice.sample_rate_hz, SAMPLE_RATE_HZ)))
+
+
 @torch.inference_mode()
 def encode_voice(
     networks: EmoNetworks, voice: VoiceSource, timeline: Timeline, device: torch.device
@@ -25,7 +32,13 @@ def encode_voice(
 
     A long voice is encoded in overlapping chunks; what grows with its length are the features themselves.
     """
-    samples = torch.cat(list(resampled(voice.blocks(), voice.sample_rate_hz, SAMPLE_RATE_HZ))).to(device)
+    if networks.config.audio.features != "resampled":
+        raise InputError(
+            got=f"the model {networks.config.name}, which hears the voice in its own way",
+            allowed="a model of this project, block by block",
+            do="use `comfyui-emo talk --model`, which knows that way",
+        )
+    samples = encoder_samples(voice).to(device)
     encoder: VoiceEncoder = networks.voice_encoder  # type: ignore[assignment]
     features = encoder.features_at(samples, timeline.padded_frame_count, float(timeline.fps))
     return features.flatten(1)[None]
@@ -57,9 +70,10 @@ class VoiceStream:
         """Features of frames [count, D]."""
         config, fps = self._encoder.config, float(self._timeline.fps)
         low, high = features_heard(first_frame, count, fps, self._total, config)
-        touched = [index for index, span in enumerate(self._spans) if span.first < high and low < span.last]
-        features = torch.cat([self._chunk(index) for index in touched])
-        start = self._spans[touched[0]].first
+        first = bisect_right(self._spans, low, key=lambda span: span.last)
+        end = bisect_left(self._spans, high, key=lambda span: span.first)
+        features = torch.cat([self._chunk(index) for index in range(first, end)])
+        start = self._spans[first].first
         return resample_features(features, count, fps, config, first_frame, start).flatten(1)
 
     @torch.inference_mode()

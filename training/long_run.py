@@ -46,6 +46,8 @@ class Stretch:
 class LongRun:
     """One avatar of the held-out set that says all of the set's voices, over and over.
 
+    The last stretch says what the first said, so that the two can be compared.
+
     Attributes:
         voices: the held-out set, every clip of it with that one avatar.
         parts: how many clips long the video is.
@@ -80,8 +82,12 @@ class LongRun:
     @property
     def samples(self) -> Tensor:
         """What is said, float32 [N]."""
-        order = [part % len(self.voices) for part in range(self.parts)]
-        return torch.cat([self.voices.voice(clip) for clip in order])
+        return torch.cat([self.voices.voice(self.clip_of(part)) for part in range(self.parts)])
+
+    def clip_of(self, part: int) -> int:
+        """The clip of the set that a part says."""
+        last = self.parts - self.parts_of_a_stretch
+        return (part - last if part >= last else part) % len(self.voices)
 
     @property
     def parts_of_a_stretch(self) -> int:
@@ -103,7 +109,7 @@ class LongRun:
         read: dict[int, tuple[ClipMeasurement, Tensor]] = {}
         for part, pixels in enumerate(in_blocks((clip.cpu() for clip in frames), length)):
             if (part < reach or part >= self.parts - reach) and len(pixels) == length:
-                measured = measure_clip(pixels, self.voices, part % len(self.voices), detector)
+                measured = measure_clip(pixels, self.voices, self.clip_of(part), detector)
                 read[part] = measured, self._face_colour(pixels, measured.states)
         if len(read) < 2 * reach:
             raise InputError(
@@ -125,7 +131,7 @@ class LongRun:
     def _stretch(self, read: dict[int, tuple[ClipMeasurement, Tensor]]) -> Stretch:
         rows = [row for row, _ in read.values()]
         opening = torch.stack([row.states[:, STATE["open"]] for row in rows])
-        clips = [part % len(self.voices) for part in read]
+        clips = [self.clip_of(part) for part in read]
         correlations = lag_correlations(opening, self.voices.states[clips][..., STATE["open"]], LAGS)
         colour = torch.stack([face for _, face in read.values()]).mean(0).tolist()
         return Stretch(

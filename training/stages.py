@@ -29,6 +29,8 @@ class StageConfig:
         portrait_dropout: share of records without portrait.
         motion_dropout: share of clips whose motion frames are zero maps (the first clip of a video).
         motion_noise: deviation of the noise on motion frames; at run time they are generated, not true.
+        middle_share: share of the timesteps that are drawn from the middle (logit-normal, as Esser et al.
+            2024), where the pose is seen and the face has to come from the portrait; the rest is even.
     """
 
     name: str
@@ -42,6 +44,7 @@ class StageConfig:
     portrait_dropout: float = 0.02
     motion_dropout: float = 0.2
     motion_noise: float = 0.1
+    middle_share: float = 0.7
 
     def __post_init__(self) -> None:
         shares = (self.image_share, self.voice_dropout, self.portrait_dropout, self.motion_dropout)
@@ -73,7 +76,7 @@ VIDEO_STAGE = StageConfig(
     name="video",
     trains=lambda name: not _is_speed(name),
     records=3,
-    image_share=0.1,
+    image_share=0.4,
     gives_speed=False,
     learning_rate=1.2e-3,
 )

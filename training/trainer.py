@@ -20,6 +20,8 @@ from .dataset import Dataset, VoiceFeatureTable
 from .loop import LoopSettings, TrainingRun
 from .stages import STAGES, StageConfig, freeze_for
 
+# Of the logit-normal distribution; a little above 0 leans towards noise.
+_MIDDLE_CENTRE = 0.3
 PARTS = ("reference_net", "backbone", "audio_projection")
 
 
@@ -91,6 +93,14 @@ def box_masks(boxes: Tensor, size: int) -> Tensor:
     return (covered(y0, y1)[:, :, None] * covered(x0, x1)[:, None, :])[:, None]
 
 
+def draw_timesteps(count: int, levels: int, middle_share: float, generator: torch.Generator) -> Tensor:
+    """Timesteps [count] in 0..levels - 1, a share of them mostly from the middle (see `StageConfig`)."""
+    even = torch.rand(count, generator=generator)
+    middle = torch.sigmoid(_MIDDLE_CENTRE + torch.randn(count, generator=generator))
+    chosen = torch.where(torch.rand(count, generator=generator) < middle_share, middle, even)
+    return (chosen * levels).long().clamp(max=levels - 1)
+
+
 class StageLoss(nn.Module):
     """The loss of one stage on a batch."""
 
@@ -106,7 +116,7 @@ class StageLoss(nn.Module):
             # Unrelated images: every frame is a clip of its own, with its own timestep and region.
             batch = _as_single_images(batch)
         noise = self._noise(batch.latents, generator)
-        timesteps = torch.randint(len(self.levels), (len(batch.latents),), generator=generator)
+        timesteps = draw_timesteps(len(batch.latents), len(self.levels), self.stage.middle_share, generator)
         level = self.levels[timesteps][:, None, None, None, None]
         signal, spread = level.sqrt(), (1 - level).sqrt()
         noisy = signal * batch.latents + spread * noise
@@ -246,9 +256,10 @@ def main() -> None:
 
 
 def load_parts(networks: EmoNetworks, checkpoint: Path) -> None:
-    """Put a stage checkpoint's averaged weights into the networks."""
+    """Put a stage checkpoint's averaged weights into the networks; what it does not know stays as it is."""
     averaged = torch.load(checkpoint, weights_only=True)["averaged"]
-    nn.ModuleDict({part: getattr(networks, part) for part in PARTS}).load_state_dict(averaged)
+    parts = nn.ModuleDict({part: getattr(networks, part) for part in PARTS})
+    parts.load_state_dict({**parts.state_dict(), **averaged})
 
 
 if __name__ == "__main__":

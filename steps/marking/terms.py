@@ -3,9 +3,7 @@
 import hashlib
 import logging
 from contextlib import suppress
-from pathlib import Path
 
-from ...models.checkpoints.weight_file import file_sha256
 from .user_folder import keep_privately, user_folder
 
 log = logging.getLogger(__name__)
@@ -18,12 +16,12 @@ TERMS = (
 )
 
 
-def show_terms(model_name: str, model_file: Path) -> None:
+def show_terms(model_name: str) -> None:
     """Say the terms in the log, unless they were shown for this model before.
 
     Where nothing can be remembered they are shown every time.
     """
-    seen = hashlib.sha256(f"{file_sha256(model_file)}\n{TERMS}".encode()).hexdigest()[:16]
+    seen = hashlib.sha256(f"{model_name}\n{TERMS}".encode()).hexdigest()[:16]
     remembered = user_folder() / "terms-shown" / seen
     if remembered.is_file():
         return

@@ -16,9 +16,8 @@ test("the state survives its text, with and without the picture's size", () => {
 });
 
 test("text that is no region is none", () => {
-  for (const text of ["", "null", "[]", "{", '{"x":1,"y":2,"width":3}', '{"x":1,"y":2,"width":0,"height":4}', undefined]) {
-    assert.equal(parseState(text), null);
-  }
+  const texts = ["", "null", "[]", "{", '{"x":1,"y":2,"width":3}', '{"x":1,"y":2,"width":0,"height":4}', undefined];
+  for (const text of texts) assert.equal(parseState(text), null);
 });
 
 test("a picture is shown whole, centred, in its own aspect", () => {
@@ -99,7 +98,8 @@ test("without a mouse a region starts in the middle", () => {
 });
 
 test("a region of another picture is cut to this one, or is not there", () => {
-  assert.deepEqual(regionInside({ x: 400, y: -10, width: 200, height: 50 }, PICTURE), { x: 400, y: 0, width: 112, height: 40 });
+  const across = { x: 400, y: -10, width: 200, height: 50 };
+  assert.deepEqual(regionInside(across, PICTURE), { x: 400, y: 0, width: 112, height: 40 });
   assert.equal(regionInside({ x: 600, y: 0, width: 50, height: 50 }, PICTURE), null);
 });
 

@@ -27,7 +27,8 @@ test("the used part follows start and duration, and ends with the sound", () => 
 });
 
 test("the outline fills its box with the loudest peak", () => {
-  assert.equal(outline([0.25, 0.5], { left: 0, top: 10, width: 100, height: 40 }), "M25.0,20.0L75.0,10.0L75.0,50.0L25.0,40.0Z");
+  const box = { left: 0, top: 10, width: 100, height: 40 };
+  assert.equal(outline([0.25, 0.5], box), "M25.0,20.0L75.0,10.0L75.0,50.0L25.0,40.0Z");
   assert.equal(outline([], { left: 0, top: 0, width: 1, height: 1 }), "");
 });
 

@@ -1,14 +1,18 @@
 """The EMO networks: sizes, conditions, caches, and what must not change what."""
 
+import math
 from dataclasses import replace
 
 import pytest
 import torch
 
+from comfyui_emo.models.attention import Attention
 from comfyui_emo.models.audio_layers import feature_windows
 from comfyui_emo.models.avatar import avatar_config
+from comfyui_emo.models.backbone import Backbone
 from comfyui_emo.models.build import EmoNetworks, build_networks, parameter_count
 from comfyui_emo.models.config import EmoConfig, LocatorConfig, TemporalConfig
+from comfyui_emo.models.spatial import grid_squared_distances
 from comfyui_emo.models.speed_layers import speed_buckets
 
 
@@ -225,3 +229,33 @@ def test_other_geometries_work():
         conditions = networks.backbone.prepare(portrait, None, None, None, None)
         out = networks.backbone(given["noisy"], torch.tensor([1.0]), conditions)
     assert out.shape == given["noisy"].shape and bool(out.isfinite().all())
+
+
+def test_a_local_head_averages_over_the_places_around_its_own():
+    distances = grid_squared_distances(4, 4, torch.device("cpu"))
+    local = Attention(8, 2, local=True)
+    torch.nn.init.zeros_(local.to_q.weight)  # nothing but the distance says where to look
+    with torch.no_grad():
+        local.locality.copy_(torch.tensor([0.0, -3.0]))  # pyright: ignore[reportOptionalMemberAccess]
+        torch.nn.init.eye_(local.to_out[0].weight)  # pyright: ignore[reportArgumentType]
+        torch.nn.init.zeros_(local.to_out[0].bias)  # pyright: ignore[reportArgumentType]
+    context = torch.randn(1, 16, 8)
+    for grad in (False, True):  # the fused kernel, and the two products it is trained with
+        with torch.set_grad_enabled(grad):
+            key_value = local.project(context, None, distances)
+            result = local(torch.randn(3, 16, 8), key_value)
+        places = torch.cartesian_prod(torch.arange(4), torch.arange(4)).float() * 4  # on a scale of 16
+        squared = torch.cdist(places, places).square()
+        for head, precision in enumerate((1.0, math.exp(-3.0))):
+            weights = (-0.5 * precision * squared).softmax(-1)
+            expected = weights @ key_value.values[0, head]
+            for row in result.unflatten(-1, (2, 4))[:, :, head]:
+                torch.testing.assert_close(row, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_only_a_model_that_asks_for_it_has_local_heads():
+    config = avatar_config()
+    plain = replace(config, spatial=replace(config.spatial, local_reference=False))
+    names = [name for name, _ in Backbone(config).named_parameters() if name.endswith("locality")]
+    assert names and all(".attn2." in name for name in names)
+    assert not any(name.endswith("locality") for name, _ in Backbone(plain).named_parameters())

@@ -8,7 +8,7 @@ import torch
 
 from comfyui_emo.errors import InputError
 from comfyui_emo.models.avatar import avatar_config
-from comfyui_emo.steps.resume import RunFolder
+from comfyui_emo.steps.resume import RunFolder, run_name
 from comfyui_emo.steps.sampler_state import SamplerState
 
 CONFIG = replace(avatar_config(), diffusion=replace(avatar_config().diffusion, noise_correlation_frames=2.0))
@@ -172,3 +172,8 @@ def test_a_place_that_cannot_be_a_folder(tmp_path, kind):
     path = tmp_path / "work" if kind == "file" else tmp_path / "no" / "work"
     with pytest.raises(InputError, match="work cannot be written"), RunFolder(path, {}, 1, 1):
         pass
+
+
+def test_a_name_belongs_to_the_settings_alone():
+    assert run_name(SETTINGS) == run_name(dict(reversed(SETTINGS.items())))
+    assert run_name(SETTINGS) != run_name({**SETTINGS, "seed": "2"})

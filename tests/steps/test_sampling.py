@@ -10,8 +10,8 @@ import torch
 
 from comfyui_emo.errors import InputError
 from comfyui_emo.models.avatar import avatar_config
-from comfyui_emo.models.backbone import ClipConditions
 from comfyui_emo.models.build import build_networks
+from comfyui_emo.models.conditions import ClipConditions
 from comfyui_emo.models.speed_layers import speed_buckets
 from comfyui_emo.steps.head_motion import HeadMotion, SpeedCurve, motion_of_style
 from comfyui_emo.steps.reference import Reference

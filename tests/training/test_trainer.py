@@ -9,7 +9,7 @@ from comfyui_emo.models.build import build_networks
 from comfyui_emo.training.dataset import Dataset, VoiceFeatureTable
 from comfyui_emo.training.loop import LoopSettings
 from comfyui_emo.training.stages import STAGES, freeze_for
-from comfyui_emo.training.trainer import box_masks, draw_batch, train_stage
+from comfyui_emo.training.trainer import box_masks, draw_batch, draw_timesteps, train_stage
 
 CONFIG = avatar_config()
 RECORDS = 3
@@ -100,3 +100,15 @@ def test_a_stage_changes_its_own_parameters_only(stage, data, tmp_path):
     changed = {name for name, value in networks.named_parameters() if not torch.equal(value, before[name])}
     assert changed
     assert all(STAGES[stage].trains(name) for name in changed)
+
+
+def test_timesteps_come_mostly_from_the_middle_but_from_everywhere():
+    generator = torch.Generator().manual_seed(0)
+    mixed = draw_timesteps(20_000, 1000, 0.7, generator)
+    assert mixed.min() >= 0 and mixed.max() <= 999
+    middle = ((mixed >= 300) & (mixed < 700)).float().mean()
+    # logit-normal around 0.3: P(0.3 < t < 0.7) = P(-1.147 < z < 0.547) = 0.582; even: 0.4
+    assert float(middle) == pytest.approx(0.7 * 0.582 + 0.3 * 0.4, abs=0.015)
+    assert float((mixed >= 990).float().mean()) > 0.002
+    even = draw_timesteps(20_000, 1000, 0.0, generator)
+    assert float((even < 100).float().mean()) == pytest.approx(0.1, abs=0.01)
