@@ -58,11 +58,11 @@ $(BIN)/pip:
 
 # The stamps: a second make installs nothing unless the requirements have changed.
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/pip
-	$(INSTALL) --editable '.[torch]'
+	$(INSTALL) --editable '.[torch,marking]'
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/pip
-	$(INSTALL) --editable '.[torch,test,training]'
+	$(INSTALL) --editable '.[torch,marking,test,training]'
 	@touch $@ $(VENV)/.installed
 
 $(VENV)/.installed-browser: pyproject.toml constraints.txt | $(VENV)/.installed-dev

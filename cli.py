@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 
-from .commands.options import COMMANDS
+from .commands.outcome import Outcome
+from .commands.table import COMMANDS
 from .errors import DependencyError, EmoError, InputError
 
 EXIT_DONE, EXIT_BAD_INPUT, EXIT_STOPPED = 0, 2, 130
@@ -121,7 +122,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = make_parser().parse_args(argv)
         with _notes_on_stderr(), _termination_as_ctrl_c():
-            print(import_module(arguments.module, __package__).run(arguments), flush=True)
+            outcome = import_module(arguments.module, __package__).run(arguments)
+            print(outcome, flush=True)
+        if isinstance(outcome, Outcome):
+            return outcome.exit_code
     except EmoError as error:
         _say(error)
         return EXIT_BAD_INPUT

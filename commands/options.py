@@ -1,34 +1,13 @@
-"""The commands and their options, with every explanation that `--help` shows. Imports nothing heavy."""
+"""The commands' options, with every explanation that `--help` shows. Imports nothing heavy."""
 
 import argparse
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+from .marking_options import add_marking_options
 
 STYLES = ("calm", "normal", "active")
 SCHEDULERS = ("ddim", "dpm++", "unipc", "euler")
-
-
-@dataclass(frozen=True)
-class Command:
-    """A command of the command line.
-
-    Attributes:
-        name: what the user types.
-        summary: one line for the list of commands.
-        description: what it does.
-        examples: shown under its options; may be empty.
-        module: relative name of the module whose `run(arguments)` does it and gives the text for stdout.
-        add_options: declares its options on a parser.
-    """
-
-    name: str
-    summary: str
-    description: str
-    examples: str
-    module: str
-    add_options: Callable[[argparse.ArgumentParser], None]
 
 
 def number(text: str) -> float:
@@ -64,12 +43,13 @@ def _add_machine_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_talk_options(parser: argparse.ArgumentParser) -> None:
+def add_talk_options(parser: argparse.ArgumentParser) -> None:
     _add_talk_files(parser)
     _add_face_options(parser)
     _add_motion_options(parser)
     _add_video_options(_add_sampling_options(parser))
     _add_resume_options(parser)
+    add_marking_options(parser)
     _add_machine_options(parser)
 
 
@@ -225,7 +205,7 @@ def _add_resume_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_evaluate_options(parser: argparse.ArgumentParser) -> None:
+def add_evaluate_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what is measured, and where to")
     group.add_argument("--out", type=Path, metavar="FILE", help="write all figures to this JSON file")
     group.add_argument(
@@ -249,14 +229,14 @@ def _add_evaluate_options(parser: argparse.ArgumentParser) -> None:
     _add_machine_options(parser)
 
 
-def _add_inspect_options(parser: argparse.ArgumentParser) -> None:
+def add_inspect_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model", nargs="?", type=Path, metavar="MODEL", help="a safetensors file (default: the bundled model)"
     )
     parser.add_argument("--json", action="store_true", help="the same as JSON, for programs")
 
 
-def _add_convert_options(parser: argparse.ArgumentParser) -> None:
+def add_convert_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "files", nargs="+", type=Path, metavar="PATH", help="the published files, or a folder that holds them"
     )
@@ -269,49 +249,3 @@ def _add_convert_options(parser: argparse.ArgumentParser) -> None:
         choices=("float16", "bfloat16", "float32"),
         help="precision of the tensors (default: as published)",
     )
-
-
-COMMANDS = (
-    Command(
-        "talk",
-        "animate a portrait with a voice and write an mp4",
-        "Animates a portrait so that it speaks or sings a voice, and writes an mp4 (H.264 and\n"
-        "AAC) with that voice. Notes and the progress go to stderr, where the video lies to stdout.",
-        "examples:\n"
-        "  comfyui-emo talk --image portrait.png --audio voice.wav --out talking.mp4\n"
-        "  comfyui-emo talk --image photo.jpg --face 120,80,200,220 --audio song.mp3 --start 12 \\\n"
-        "      --duration 8 --style active --seed 7 --out song.mp4\n",
-        ".commands.talk",
-        _add_talk_options,
-    ),
-    Command(
-        "evaluate",
-        "measure a model on avatars and voices that training never saw",
-        "Lets drawn avatars speak with voices that training never met, reads mouth, head and face\n"
-        "out of the videos with a detector, and prints how near they come to the truth. Beside it\n"
-        "stands the ceiling: the same detector on the true pictures, as they are and through the\n"
-        "model's autoencoder.",
-        "examples:\n"
-        "  comfyui-emo evaluate --out figures.json --sheet sheet.png\n"
-        "  comfyui-emo evaluate --model my-model.safetensors --clips 4 --seeds 0\n",
-        ".commands.evaluate",
-        _add_evaluate_options,
-    ),
-    Command(
-        "inspect",
-        "show what is in a model's file",
-        "Shows a model's configuration, its parameters by network, and how it was trained.",
-        "",
-        ".commands.inspect",
-        _add_inspect_options,
-    ),
-    Command(
-        "convert",
-        "make one safetensors file of a published model's files",
-        "Reads the files that Hallo, EchoMimic, V-Express or Moore-AnimateAnyone publish, accounts for\n"
-        "every tensor, and writes one safetensors file, tensor by tensor. Nothing in a file is executed.",
-        "example:\n  comfyui-emo convert models/emo/hallo2/net.pth --out models/emo/hallo2.safetensors\n",
-        ".commands.convert",
-        _add_convert_options,
-    ),
-)

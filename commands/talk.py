@@ -11,6 +11,7 @@ from ..models.checkpoints.emo import LoadedModel, load_model
 from ..models.checkpoints.open_model import open_model
 from ..models.config import SamplingDefaults
 from ..steps.face_region import FaceRegion, find_face_region, parse_region, read_mask
+from ..steps.marking.terms import show_terms
 from ..steps.memory import frames_decoded_at_once
 from ..steps.portrait import Portrait, read_portrait
 from ..steps.talk import TalkRequest, part_count, talk
@@ -18,6 +19,7 @@ from ..steps.timeline import Timeline, parse_fps
 from ..steps.video_file import check_output
 from ..steps.voice import VoiceFile, normalise_loudness, open_voice
 from .checks import check_output_folder, choose_device
+from .marks import marking_settings
 from .progress import progress_bar
 from .settings import head_motion, sampling_settings
 
@@ -37,6 +39,7 @@ def run(arguments: argparse.Namespace) -> str:
     voice = _voice(arguments)
     model = open_model(arguments.model, arguments.family) if arguments.model else load_model()
     _tell(model)
+    show_terms(model.config.name)
     defaults = model.config.defaults
     request = TalkRequest(
         portrait,
@@ -58,6 +61,7 @@ def run(arguments: argparse.Namespace) -> str:
             arguments.work_folder,
             arguments.fresh,
             at_once,
+            marking_settings(arguments),
         )
     return _summary(arguments.out, timeline, defaults, time.perf_counter() - started_s)
 
@@ -83,6 +87,7 @@ def _check(arguments: argparse.Namespace) -> torch.device:
     defaults = SamplingDefaults()
     head_motion(arguments, defaults)
     sampling_settings(arguments, defaults, arguments.seed)
+    marking_settings(arguments)
     if arguments.fps is not None:
         parse_fps(arguments.fps)
     if arguments.face is not None:

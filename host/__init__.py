@@ -5,7 +5,15 @@ Everything of the host is imported inside functions, so that the blocks are decl
 
 from .compute import DTYPES, compute_device, compute_dtype, manage
 from .display import Report, file_entry, native_video, progress, show, show_video, workflow_metadata
-from .folders import MODEL_FOLDER, find_model_file, model_files, model_folders, model_path, output_path
+from .folders import (
+    MODEL_FOLDER,
+    find_model_file,
+    media_file,
+    model_files,
+    model_folders,
+    model_path,
+    output_path,
+)
 from .present import hosted
 
 __all__ = [
@@ -18,6 +26,7 @@ __all__ = [
     "find_model_file",
     "hosted",
     "manage",
+    "media_file",
     "model_files",
     "model_folders",
     "model_path",

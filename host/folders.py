@@ -2,8 +2,9 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
-from ..errors import WeightsError
+from ..errors import InputError, WeightsError
 from .present import host_module, hosted
 
 MODEL_FOLDER = "emo"
@@ -84,3 +85,30 @@ def output_path(prefix: str, temporary: bool = False, suffix: str = ".mp4") -> P
     while (path := stem.with_name(f"{stem.name}_{count:05}_{suffix}")).exists():
         count += 1
     return path
+
+
+def media_file(name: str, video: Any = None) -> Path:
+    """The file of a connected VIDEO, else of a name in the host's input, output or temporary folder.
+
+    Raises:
+        InputError: neither is given, the VIDEO is no file, or there is no such file in these folders.
+    """
+    if video is not None:
+        source = video if isinstance(video, Path) else video.get_stream_source()
+        if isinstance(source, str | Path):
+            return Path(source)
+        raise InputError(
+            got="a video in memory", allowed="a video that is a file", do="save it first, then give its name"
+        )
+    folders = [save_folder(False), save_folder(True)]
+    if hosted():
+        folders.insert(0, Path(host_module("folder_paths").get_input_directory()))
+    for folder in folders:
+        path = (folder / name).resolve()
+        if name and path.is_file() and path.is_relative_to(folder.resolve()):
+            return path
+    raise InputError(
+        got=f"no file {name!r}",
+        allowed=f"a name in {', '.join(str(folder) for folder in folders)}, or a video that is connected",
+        do="put the file there, or connect the video",
+    )

@@ -14,6 +14,7 @@ from .paste import PasteBack
 from .reference import ReferenceNet
 from .sampler import Sampler, SamplerAdvanced
 from .talk import Talk
+from .verify import Verify
 from .video import CombineVideo
 
 
@@ -36,6 +37,7 @@ BLOCKS: tuple[Block, ...] = (
     Block("EMOSamplerAdvanced", "EMO Sampler (Advanced)", SamplerAdvanced),
     Block("EMOPasteBack", "EMO Paste Back", PasteBack),
     Block("EMOCombineVideo", "EMO Combine Video", CombineVideo),
+    Block("EMOVerify", "EMO Verify", Verify),
 )
 
 NODE_CLASS_MAPPINGS: dict[str, type] = {block.node_id: block.node_class for block in BLOCKS}

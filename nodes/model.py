@@ -49,8 +49,10 @@ class LoadModel:
         from ..models.build import parameter_count
         from ..models.checkpoints.emo import BUNDLED_MODEL, load_model
         from ..steps.graph_model import ModelVae, manage_model
+        from ..steps.marking.terms import show_terms
 
         loaded = load_model(BUNDLED_MODEL if model_file == BUNDLED else host.model_path(model_file))
+        show_terms(loaded.config.name)
         chosen = host.compute_dtype(dtype, parameter_count(loaded.networks.backbone))
         model = manage_model(loaded, chosen, host.manage)
         return model, ModelVae(model)

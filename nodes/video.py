@@ -66,6 +66,30 @@ class CombineVideo:
                     "IMAGE",
                     {"tooltip": "The frames as pictures of even width and height, instead of latents."},
                 ),
+                "marks": (
+                    "BOOLEAN",
+                    {
+                        "default": True,
+                        "tooltip": "Mark the file as synthetic: a watermark in the pixels, hardly seen, and "
+                        "signed Content Credentials. Laws may ask you for it.",
+                    },
+                ),
+                "label": (
+                    "BOOLEAN",
+                    {"default": False, "tooltip": "Write AI-generated on the first 3 seconds as well."},
+                ),
+                "aigc": (
+                    "BOOLEAN",
+                    {"default": False, "tooltip": "Add the metadata field AIGC of China's GB 45438-2025."},
+                ),
+                "consent": (
+                    "STRING",
+                    {
+                        "default": "",
+                        "tooltip": "Your own statement on the consent of those who are seen and heard, "
+                        "readable for all in the signed credentials.",
+                    },
+                ),
             },
             "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO", "unique_id": "UNIQUE_ID"},
         }
@@ -80,15 +104,21 @@ class CombineVideo:
         latent: dict[str, Any] | None = None,
         vae: Any = None,
         images: "Tensor | None" = None,
+        marks: bool = True,
+        label: bool = False,
+        aigc: bool = False,
+        consent: str = "",
         prompt: Any = None,
         extra_pnginfo: Any = None,
         unique_id: str | None = None,
     ) -> Any:
         from ..steps.graph_video import frame_source, write_frames
+        from ..steps.marking.settings import Marking
 
         source = frame_source(images, latent, vae)
         path = host.output_path(filename_prefix, not save_output, f".{format}")
         report = host.progress(source.count, unique_id)
         graph = host.workflow_metadata(prompt, extra_pnginfo)
-        write_frames(path, source, audio, fps, graph, report)
+        marking = Marking(enabled=marks, label=label, aigc=aigc, consent=consent)
+        write_frames(path, source, audio, fps, graph, report, marking)
         return host.show_video(path, not save_output, (host.native_video(path),))

@@ -1,5 +1,6 @@
 """The graph's frames, or latents, and its sound to a file; the animated part back into the whole picture."""
 
+import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -12,8 +13,9 @@ from torch.nn import functional as F
 
 from ..errors import InputError
 from .graph_tensors import frames_of_images, voice_of_audio
+from .marking.marks import Origin, prepare_marks
+from .marking.settings import ALL_MARKS, Marking
 from .portrait import CropBox
-from .talk import SYNTHETIC_NOTICE
 from .timeline import FrameRate, Timeline, parse_fps
 from .video_file import VideoWriter
 from .voice import Voice
@@ -97,6 +99,7 @@ def write_frames(
     fps: FrameRate,
     graph: dict[str, str],
     on_frames: Callable[[int], None],
+    marking: Marking = ALL_MARKS,
 ) -> None:
     """Write frames and the host's AUDIO as a video file.
 
@@ -107,18 +110,20 @@ def write_frames(
         fps: frames per second.
         graph: the workflow as text, stored in the file.
         on_frames: told how many frames are written; may raise to cancel.
+        marking: how the file is marked as synthetic.
 
     Raises:
         InputError: pictures or sound that cannot be used, odd sides, or a file that cannot be written.
     """
     voice = fit_voice(voice_of_audio(audio), source.count, fps)
     timeline = Timeline(len(voice.samples), voice.sample_rate_hz, fps, source.count)
-    metadata = {"comment": SYNTHETIC_NOTICE, **graph}
     parts = source.parts()
     first = next(parts)
     height_px, width_px = first.shape[-2:]
+    settings = json.dumps({"fps": str(timeline.fps), "frames": source.count, **graph})
+    marks = prepare_marks(marking, Origin(voice_sha256=voice.digest, settings=settings), width_px, height_px)
     written = 0
-    with VideoWriter(path, timeline, voice, width_px, height_px, metadata=metadata) as writer:
+    with VideoWriter(path, timeline, voice, width_px, height_px, metadata=graph, marks=marks) as writer:
         part: Tensor | None = first
         while part is not None:
             writer.write(part)

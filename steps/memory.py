@@ -187,7 +187,8 @@ def frames_decoded_at_once(
     """
     frames = networks.config.temporal.frames_per_clip
     free = free_bytes(device) if free is None else free
-    if free is None:
+    # A published family's way of conditioning is its own; its need is not estimated.
+    if free is None or networks.config.audio.features != "resampled":
         return frames
     first = next(networks.parameters())
     need = estimate_memory(networks.config, guided, first.dtype)

@@ -14,6 +14,7 @@ import torch
 from av.video.reformatter import ColorRange, Colorspace
 
 from ..errors import InputError
+from .marking.marks import Marks
 from .timeline import Timeline
 from .video_streams import (
     CONTAINERS,
@@ -58,6 +59,7 @@ class VideoWriter:
         crf: int = 18,
         preset: str = "medium",
         metadata: dict[str, str] | None = None,
+        marks: Marks | None = None,
     ):
         """Check the request; nothing is written before the `with` block starts.
 
@@ -69,6 +71,7 @@ class VideoWriter:
             crf: quality of H.264: 0 is lossless, 18 looks so, 51 is worst.
             preset: x264's preset, from ultrafast to veryslow.
             metadata: plain text to store in the file, under keys of METADATA_KEYS and GRAPH_KEYS.
+            marks: put into every frame and, once it is whole, into the file; None: none.
 
         Raises:
             InputError: a path, size, crf or metadata key that cannot be, or a timeline of another voice.
@@ -76,11 +79,13 @@ class VideoWriter:
         self._path = Path(path)
         check_output(self._path)
         self._picture = PictureFormat(width_px, height_px, crf, preset)
-        check_metadata(metadata or {})
+        self._marks = marks
+        metadata = {**(metadata or {}), **(marks.metadata if marks else {})}
+        check_metadata(metadata)
         check_timeline(timeline, voice)
         self._timeline = timeline
         self._voice = voice
-        self._metadata = dict(metadata or {})
+        self._metadata = metadata
         self._part = self._path.with_name(f".{self._path.name}-{uuid.uuid4().hex[:8]}.part")
         self._undo, self._written = ExitStack(), 0
 
@@ -118,6 +123,8 @@ class VideoWriter:
                 allowed=f"the {self._timeline.frame_count} frames of the timeline",
                 do="keep only `kept_frames` of the last clip",
             )
+        if self._marks is not None:
+            frames = self._marks.into_frames(frames, self._written, float(self._timeline.fps))
         try:
             for pixels in frame_bytes(frames):
                 self._pictures.write(pixels)
@@ -150,6 +157,8 @@ class VideoWriter:
         self._pictures.finish()
         self._sound.finish()
         self._container.close()
+        if self._marks is not None:
+            self._marks.into_file(self._part, self._path.name)
         os.replace(self._part, self._path)
 
     def _discard(self) -> None:

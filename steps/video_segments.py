@@ -16,6 +16,7 @@ import torch
 from av.packet import Packet
 
 from ..errors import InputError
+from .marking.marks import Marks
 from .timeline import Timeline
 from .video_streams import (
     PictureFormat,
@@ -43,9 +44,17 @@ class SegmentWriter:
     What stands in the file after an exception is worth nothing; whoever gave the path removes it.
     """
 
-    def __init__(self, path: Path, fps: Fraction, picture: PictureFormat, first_frame: int):
-        """first_frame: which frame of the video the segment starts with, for messages."""
+    def __init__(
+        self,
+        path: Path,
+        fps: Fraction,
+        picture: PictureFormat,
+        first_frame: int,
+        marks: Marks | None = None,
+    ):
+        """first_frame: which frame of the video the segment starts with; marks: put into every frame."""
         self._path, self._fps, self._picture, self._next = path, fps, picture, first_frame
+        self._marks = marks
 
     def __enter__(self) -> "SegmentWriter":
         self._container = av.open(str(self._path.absolute()), "w", format="mp4")
@@ -60,6 +69,8 @@ class SegmentWriter:
             OSError: the file cannot grow.
         """
         self._picture.check_frames(frames, self._next)
+        if self._marks is not None:
+            frames = self._marks.into_frames(frames, self._next, float(self._fps))
         for pixels in frame_bytes(frames):
             self._pictures.write(pixels)
         self._next += len(frames)

@@ -24,6 +24,8 @@ METADATA_KEYS = ("title", "artist", "comment", "description", "synopsis", "copyr
 
 GRAPH_KEYS = ("prompt", "workflow")
 """The keys under which ComfyUI looks for the graph that made a file."""
+TAG_KEYS = (*GRAPH_KEYS, "AIGC")
+"""The keys that an mp4 file keeps only as tags of its own."""
 CONTAINERS = {".mp4": "mp4", ".mov": "mov"}
 """Ends of file names, and FFmpeg's names of the formats."""
 
@@ -152,8 +154,7 @@ def open_video(path: Path, suffix: str, voice: VoiceSource, metadata: dict[str, 
     rate_hz = sound_rate_hz(voice)
     if rate_hz != voice.sample_rate_hz:
         log.info("the video's sound is resampled from %d to %d Hz", voice.sample_rate_hz, rate_hz)
-    # Only as tags of its own does mp4 keep keys like "workflow".
-    flags = "faststart+use_metadata_tags" if set(GRAPH_KEYS) & set(metadata) else "faststart"
+    flags = "faststart+use_metadata_tags" if set(TAG_KEYS) & set(metadata) else "faststart"
     # mp4's clock ticks once a sample: at its usual 1 ms the stored length of the sound would be rounded.
     options = {"movflags": flags, "movie_timescale": str(rate_hz)}
     container = av.open(str(path.absolute()), "w", format=CONTAINERS[suffix.lower()], options=options)
@@ -163,7 +164,7 @@ def open_video(path: Path, suffix: str, voice: VoiceSource, metadata: dict[str, 
 
 def check_metadata(metadata: Iterable[str]) -> None:
     """Raise InputError for a key that an mp4 file does not keep."""
-    unknown = sorted(set(metadata) - {*METADATA_KEYS, *GRAPH_KEYS})
+    unknown = sorted(set(metadata) - {*METADATA_KEYS, *TAG_KEYS})
     if unknown:
         raise InputError(
             got=f"metadata {', '.join(unknown)}",

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from comfyui_emo import cli
-from comfyui_emo.commands.options import COMMANDS, SCHEDULERS, STYLES
+from comfyui_emo.commands.options import SCHEDULERS, STYLES
+from comfyui_emo.commands.table import COMMANDS
 from comfyui_emo.models.avatar import avatar_config
 from comfyui_emo.steps.head_motion import MAX_SPEED
 from comfyui_emo.steps.head_motion import STYLES as STEP_STYLES

@@ -1,5 +1,6 @@
 """Finds published files of a family in a folder, or among given files, and loads them."""
 
+import hashlib
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,7 @@ from .assembly import Assembly, assemble, expected_shapes, fits
 from .detect import seems_to_be
 from .emo import LoadedModel
 from .family import Family, PublishedFile
+from .weight_file import file_sha256
 from .weight_source import WEIGHT_SUFFIXES, WeightSource, open_weights, require_one_precision
 
 FAMILIES: tuple[Family, ...] = (hallo.HALLO, *echomimic.FAMILIES, v_express.V_EXPRESS, moore.MOORE)
@@ -42,6 +44,14 @@ def weight_files(folder: Path) -> list[Path]:
     """The files of weights in a folder and the folders in it."""
     found = [path for path in folder.rglob("*") if path.suffix.lower() in WEIGHT_SUFFIXES and path.is_file()]
     return sorted(path for path in found if len(path.relative_to(folder).parts) <= 3)
+
+
+def model_sha256(path: Path) -> str:
+    """SHA-256 of a model's file, or of the names and contents of all files of weights in its folder."""
+    if path.is_file():
+        return file_sha256(path)
+    names = [f"{file.relative_to(path).as_posix()} {file_sha256(file)}" for file in weight_files(path)]
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
 def find_families(folder: Path, families: Iterable[Family] = FAMILIES) -> list[Family]:

@@ -4,6 +4,7 @@ import wave
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -112,3 +113,16 @@ def talk(model_path, portrait_path, voice_path, out_folder):
         return main(command)
 
     return run
+
+
+@pytest.fixture
+def streams():
+    """Every packet of a file: what its credentials, whose date and numbers are new each time, leave aside."""
+
+    def packets(path: Path) -> list[tuple]:
+        with av.open(str(path)) as container:
+            return [
+                (packet.stream.type, packet.pts, packet.dts, bytes(packet)) for packet in container.demux()
+            ]
+
+    return packets

@@ -28,11 +28,11 @@ def test_makes_a_video_as_long_as_the_voice(talk, out_folder, capsys):
     assert "clip 2 of 2, step 2 of 2 100%" in output.err
 
 
-def test_a_seed_decides_the_video(talk, out_folder):
+def test_a_seed_decides_the_video(talk, out_folder, streams):
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
         assert talk(seed=seed, out=out_folder / f"{name}.mp4") == 0
     a, b, c = (out_folder / f"{name}.mp4" for name in "abc")
-    assert a.read_bytes() == b.read_bytes()
+    assert streams(a) == streams(b)
     difference = read_video(a).frames.astype(int) - read_video(c).frames
     assert np.abs(difference).mean() > 1
 
@@ -106,7 +106,7 @@ def test_a_device_without_the_memory_is_refused_before_anything_is_sampled(
     monkeypatch.setattr(memory, "free_bytes", lambda device: 1_000_000)
     assert talk() == 2
     said = capsys.readouterr().err
-    assert re.search(r"0.00 GB free on cpu, for a run that needs about 0.0[5-8] GB there", said)
+    assert "0.00 GB free on cpu, for a run that needs about 0.07 GB there" in said
     assert "step 1" not in said
     assert list(out_folder.iterdir()) == []
 

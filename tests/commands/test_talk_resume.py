@@ -66,7 +66,7 @@ def names(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("decoded", [0, 2, 3, 8, 9])
 def test_the_same_command_goes_on_and_makes_the_same_file(
-    talk, stopped, long_voice, uncut, out_folder, capsys, decoded
+    streams, talk, stopped, long_voice, uncut, out_folder, capsys, decoded
 ):
     out, work = out_folder / "talking.mp4", out_folder / "talking.mp4.work"
     out.write_text("older")
@@ -80,7 +80,7 @@ def test_the_same_command_goes_on_and_makes_the_same_file(
     said = capsys.readouterr().err
     assert f"going on after clip {decoded + 1} of {CLIPS}, from {work}" in said
     assert f"clip 1 of {CLIPS}, step 1" not in said
-    assert out.read_bytes() == uncut.read_bytes()
+    assert streams(out) == streams(uncut)
     assert names(out_folder) == [out.name]
 
 
@@ -117,18 +117,18 @@ def test_a_file_of_the_same_name_and_other_content_starts_afresh(
     assert f"they were made with another {change}\n" in capsys.readouterr().err
 
 
-def test_starting_afresh_when_wanted(talk, stopped, long_voice, uncut, out_folder, capsys):
+def test_starting_afresh_when_wanted(streams, talk, stopped, long_voice, uncut, out_folder, capsys):
     assert stopped(4) == 130
     assert talk(audio=long_voice, fresh=True) == 0
     assert "starting afresh: the 5 clips in " in capsys.readouterr().err
-    assert (out_folder / "talking.mp4").read_bytes() == uncut.read_bytes()
+    assert streams(out_folder / "talking.mp4") == streams(uncut)
 
 
-def test_a_work_folder_of_ones_own(talk, stopped, long_voice, uncut, out_folder, tmp_path):
+def test_a_work_folder_of_ones_own(streams, talk, stopped, long_voice, uncut, out_folder, tmp_path):
     assert stopped(4, work_folder=tmp_path / "mine") == 130
     assert names(out_folder) == []
     assert talk(audio=long_voice, work_folder=tmp_path / "mine") == 0
-    assert (out_folder / "talking.mp4").read_bytes() == uncut.read_bytes()
+    assert streams(out_folder / "talking.mp4") == streams(uncut)
     assert not (tmp_path / "mine").exists()
 
 
@@ -153,7 +153,7 @@ def test_a_stop_before_the_first_clip_leaves_nothing(talk, out_folder, monkeypat
 
 
 def test_a_disk_that_fills_up_is_said_and_the_run_goes_on_later(
-    talk, long_voice, uncut, out_folder, capsys, monkeypatch
+    streams, talk, long_voice, uncut, out_folder, capsys, monkeypatch
 ):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     real = RunFolder.save_clip
@@ -174,11 +174,13 @@ def test_a_disk_that_fills_up_is_said_and_the_run_goes_on_later(
     assert "5 of 10 clips are kept in" in said
     assert names(out_folder) == ["talking.mp4.work"]
     assert talk(audio=long_voice) == 0
-    assert (out_folder / "talking.mp4").read_bytes() == uncut.read_bytes()
+    assert streams(out_folder / "talking.mp4") == streams(uncut)
 
 
 @pytest.mark.parametrize("limit", [40, 2000, 4000])
-def test_a_disk_too_full_for_the_joined_file(talk, long_voice, uncut, out_folder, capsys, monkeypatch, limit):
+def test_a_disk_too_full_for_the_joined_file(
+    streams, talk, long_voice, uncut, out_folder, capsys, monkeypatch, limit
+):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     real = talk_step.join_segments
 
@@ -196,7 +198,7 @@ def test_a_disk_too_full_for_the_joined_file(talk, long_voice, uncut, out_folder
     assert names(out_folder) == ["talking.mp4.work"]
     assert talk(audio=long_voice) == 0
     assert "going on after clip 10 of 10" in capsys.readouterr().err
-    assert (out_folder / "talking.mp4").read_bytes() == uncut.read_bytes()
+    assert streams(out_folder / "talking.mp4") == streams(uncut)
 
 
 @pytest.mark.parametrize("vanishing", ["out", "mine"])
@@ -281,7 +283,9 @@ def run_for(model_path, portrait_path, long_voice, out_folder):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork to start many runs quickly")
-def test_killed_at_random_moments_it_makes_the_same_file_and_loses_a_clip_at_most(run_for, uncut, out_folder):
+def test_killed_at_random_moments_it_makes_the_same_file_and_loses_a_clip_at_most(
+    streams, run_for, uncut, out_folder
+):
     out, work = out_folder / "talking.mp4", out_folder / "talking.mp4.work"
     started_s = time.monotonic()
     assert run_for(60) == (0, CLIPS)
@@ -297,9 +301,9 @@ def test_killed_at_random_moments_it_makes_the_same_file_and_loses_a_clip_at_mos
                 assert status == -signal.SIGKILL
                 kills += 1
                 # Killed between the file's naming and the end, it is there already.
-                assert not out.exists() or out.read_bytes() == uncut.read_bytes()
+                assert not out.exists() or streams(out) == streams(uncut)
         assert begun <= CLIPS + kills - kills_before
-        assert out.read_bytes() == uncut.read_bytes()
+        assert streams(out) == streams(uncut)
         assert names(out_folder) == [out.name] and not work.exists()
 
 

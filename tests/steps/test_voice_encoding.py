@@ -50,7 +50,9 @@ def timeline_of(voice: Voice, fps=25) -> Timeline:
 def test_windows_equal_those_of_the_whole(encoder, seconds, rate_hz, fps):
     voice = make_voice(seconds, rate_hz)
     timeline = timeline_of(voice, fps)
-    whole = encode_voice(SimpleNamespace(voice_encoder=encoder), voice, timeline, CPU)
+    config = SimpleNamespace(audio=SimpleNamespace(features="resampled"))
+    networks = SimpleNamespace(voice_encoder=encoder, config=config)
+    whole = encode_voice(networks, voice, timeline, CPU)
     stream = VoiceStream(encoder, voice, timeline, CPU)
     for span in timeline.clips():
         wanted = feature_windows(whole, REACH, span.first_frame, span.frame_count)
