@@ -21,7 +21,7 @@ _EXIT_CODES = f"""exit codes:
        what to do
   {EXIT_STOPPED:<4} stopped by Ctrl-C
 
-Except after {EXIT_DONE}, no file is left behind, and a file that was there before is untouched.
+Except after {EXIT_DONE}, no half-made file is left behind, and a file that was there before is untouched.
 """
 
 
@@ -129,7 +129,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of stdout, such as `head`, has enough; Python shall not complain of it at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
-        print("Stopped. No file is left behind.", file=sys.stderr)
+        print("Stopped. No half-made file is left behind.", file=sys.stderr)
         return EXIT_STOPPED
     except ModuleNotFoundError as missing:
         if missing.name != "torch":

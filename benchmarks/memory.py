@@ -1,6 +1,11 @@
-"""Peak memory of a run by the length of the voice, each length in a process of its own.
+"""Peak memory and time of a run by the length of the voice, each length in a process of its own.
 
-python -m comfyui_emo.benchmarks.memory [--seconds 5 60]
+python -m comfyui_emo.benchmarks.memory [--minutes 1 60] [--steps N] [--guidance G] [--without-networks]
+
+With the model's own settings an hour of voice takes hours; one step without guidance computes the same
+tensors a twelfth as often, and shows the same growth. Without networks, clips are noise and frames are
+enlarged latents: what is left is everything that could pile up (the voice and its features, noise, latents,
+the encoder, the file).
 """
 
 import argparse
@@ -9,41 +14,97 @@ import resource
 import subprocess
 import sys
 import tempfile
+import time
+from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 from .report import machine
 
 
-def peak_megabytes(seconds: float) -> float:
-    """Peak resident memory of this process after animating `seconds` of voice."""
+def leave_out_networks() -> None:
+    """Let clips be noise, and frames three channels of their latents, enlarged."""
+    from torch.nn import functional as F
+
+    from ..models.backbone import Backbone
+    from ..steps import sampling, talk
+
+    def denoise_clip(backbone, noise, *_):
+        return noise
+
+    def nothing(*_):
+        return None
+
+    mock.patch.object(Backbone, "prepare", nothing).start()
+    mock.patch.object(sampling, "motion_features", nothing).start()
+
+    def decode_clip(networks, latents, *_):
+        return F.interpolate(0.05 * latents[0, :, :3], scale_factor=8.0, mode="bilinear") + 0.5
+
+    mock.patch.object(sampling, "denoise_clip", denoise_clip).start()
+    mock.patch.object(talk, "decode_clip", decode_clip).start()
+
+
+def measure(seconds: float, steps: int | None, guidance: float | None) -> dict[str, float]:
+    """Peak memory of this process and the time of animating `seconds` of voice from file to file."""
     import torch
 
     from ..models.checkpoints.emo import load_model
     from ..steps.talk import talk
-    from .example import example_request
+    from ..steps.voice import open_voice
+    from .example import example_request, write_long_voice
 
+    torch.set_num_threads(1)
     model = load_model()
     with tempfile.TemporaryDirectory() as folder:
-        talk(model, example_request(model, seconds), Path(folder) / "memory.mp4", torch.device("cpu"))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        path = Path(folder) / "voice.wav"
+        write_long_voice(path, seconds)
+        request = example_request(model, 1.0)
+        sampling = request.sampling
+        if steps is not None:
+            sampling = replace(sampling, steps=steps)
+        if guidance is not None:
+            sampling = replace(sampling, voice_guidance=guidance)
+        started_s = time.perf_counter()
+        request = replace(request, voice=open_voice(path), sampling=sampling)
+        talk(model, request, Path(folder) / "memory.mp4", torch.device("cpu"))
+        took_s = time.perf_counter() - started_s
+    return {
+        "peak_megabytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        "seconds": round(took_s, 1),
+        "processor_seconds": round(time.process_time(), 1),
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, nargs="+", default=[5.0, 60.0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--minutes", type=float, nargs="+", default=[1.0, 60.0])
+    parser.add_argument("--steps", type=int, help="denoising steps; the model's own without it")
+    parser.add_argument("--guidance", type=float, help="voice guidance; the model's own without it")
     parser.add_argument(
         "--one", type=float, help="measure one length in this process (used by the benchmark itself)"
     )
+    parser.add_argument("--without-networks", action="store_true", help="leave sampling and decoding out")
     arguments = parser.parse_args()
+    if arguments.without_networks:
+        leave_out_networks()
     if arguments.one is not None:
-        json.dump(peak_megabytes(arguments.one), sys.stdout)
+        json.dump(measure(60 * arguments.one, arguments.steps, arguments.guidance), sys.stdout)
         return
-    peaks = {}
-    for seconds in arguments.seconds:
-        command = [sys.executable, "-m", __spec__.name, "--one", str(seconds)]
+    settings = [
+        part
+        for name in ("steps", "guidance")
+        if (value := getattr(arguments, name)) is not None
+        for part in (f"--{name}", str(value))
+    ] + ["--without-networks"] * arguments.without_networks
+    runs = {}
+    for minutes in arguments.minutes:
+        command = [sys.executable, "-m", __spec__.name, "--one", str(minutes), *settings]
         output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        peaks[f"{seconds:g} s"] = round(json.loads(output.splitlines()[-1]), 1)
-    json.dump({"peak_megabytes": peaks, "measured_on": machine()}, sys.stdout, indent=2)
+        runs[f"{minutes:g} min"] = json.loads(output.splitlines()[-1])
+    json.dump({"runs": runs, "settings": settings, "measured_on": machine()}, sys.stdout, indent=2)
     sys.stdout.write("\n")
 
 

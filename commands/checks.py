@@ -1,9 +1,7 @@
 """Devices and output files: checked before anything takes long, and whole or not there."""
 
 import logging
-import os
 import tempfile
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +9,7 @@ from pathlib import Path
 import torch
 
 from ..errors import InputError
+from ..steps.whole_file import whole_file as whole_file_step
 
 log = logging.getLogger(__name__)
 
@@ -62,14 +61,11 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises:
         InputError: the file cannot be written.
     """
-    part = path.with_name(f".{uuid.uuid4().hex[:8]}-{path.name}")
     try:
-        yield part
-        os.replace(part, path)
+        with whole_file_step(path) as part:
+            yield part
     except OSError as error:
         raise _cannot_write(path, error) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _cannot_write(path: Path, error: OSError) -> InputError:

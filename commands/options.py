@@ -69,6 +69,7 @@ def _add_talk_options(parser: argparse.ArgumentParser) -> None:
     _add_face_options(parser)
     _add_motion_options(parser)
     _add_video_options(_add_sampling_options(parser))
+    _add_resume_options(parser)
     _add_machine_options(parser)
 
 
@@ -203,6 +204,24 @@ def _add_video_options(group: "argparse._ArgumentGroup") -> None:
         metavar="RATE",
         help="frames per second, 1 to 240, such as 25, 29.97 or 30000/1001 (default: the model's, 25 for the "
         "bundled one, which is what it learned to move at)",
+    )
+
+
+def _add_resume_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "going on after a stop",
+        "However a run is stopped, the same command goes on after the last clip that was done,\n"
+        "and makes the same video. With other settings it starts afresh, and says so.",
+    )
+    group.add_argument(
+        "--work-folder",
+        type=Path,
+        metavar="FOLDER",
+        help="where to keep what is needed to go on: a new or empty folder, which is removed once the video "
+        "is there (default: beside the video, its name with .work behind)",
+    )
+    group.add_argument(
+        "--fresh", action="store_true", help="start from the first clip, whatever an earlier run has left"
     )
 
 

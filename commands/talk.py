@@ -11,11 +11,12 @@ from ..models.checkpoints.emo import LoadedModel, load_model
 from ..models.checkpoints.open_model import open_model
 from ..models.config import SamplingDefaults
 from ..steps.face_region import FaceRegion, find_face_region, parse_region, read_mask
+from ..steps.memory import frames_decoded_at_once
 from ..steps.portrait import Portrait, read_portrait
 from ..steps.talk import TalkRequest, part_count, talk
 from ..steps.timeline import Timeline, parse_fps
 from ..steps.video_file import check_output
-from ..steps.voice import Voice, normalise_loudness, read_voice
+from ..steps.voice import VoiceFile, normalise_loudness, open_voice
 from .checks import check_output_folder, choose_device
 from .progress import progress_bar
 from .settings import head_motion, sampling_settings
@@ -36,7 +37,6 @@ def run(arguments: argparse.Namespace) -> str:
     voice = _voice(arguments)
     model = open_model(arguments.model, arguments.family) if arguments.model else load_model()
     _tell(model)
-    model.networks.to(device)
     defaults = model.config.defaults
     request = TalkRequest(
         portrait,
@@ -46,8 +46,19 @@ def run(arguments: argparse.Namespace) -> str:
         sampling_settings(arguments, defaults, arguments.seed),
         defaults.fps if arguments.fps is None else arguments.fps,
     )
+    at_once = frames_decoded_at_once(model.networks, device, request.sampling.guided)
+    model.networks.to(device)
     with progress_bar(part_count(model, request), request.sampling.steps) as on_progress:
-        timeline = talk(model, request, arguments.out, device, on_progress)
+        timeline = talk(
+            model,
+            request,
+            arguments.out,
+            device,
+            on_progress,
+            arguments.work_folder,
+            arguments.fresh,
+            at_once,
+        )
     return _summary(arguments.out, timeline, defaults, time.perf_counter() - started_s)
 
 
@@ -88,8 +99,8 @@ def _region(arguments: argparse.Namespace, portrait: Portrait) -> FaceRegion:
     return find_face_region(portrait, region, mask, arguments.face_index)
 
 
-def _voice(arguments: argparse.Namespace) -> Voice:
-    voice = read_voice(arguments.audio, arguments.start, arguments.duration)
+def _voice(arguments: argparse.Namespace) -> VoiceFile:
+    voice = open_voice(arguments.audio, arguments.start, arguments.duration)
     return normalise_loudness(voice) if arguments.normalise_volume else voice
 
 

@@ -14,7 +14,7 @@ import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,12 @@ from torch.nn import functional as F
 from transformers import Wav2Vec2Model
 
 from ..errors import InputError, WeightsError
+from .frame_features import resample_features
 from .voice_encoder_config import SAMPLE_RATE_HZ, VoiceEncoderConfig
 
 __all__ = [
     "SAMPLE_RATE_HZ",
+    "ChunkSpan",
     "VoiceEncoder",
     "VoiceEncoderConfig",
     "load_voice_encoder",
@@ -38,6 +40,21 @@ __all__ = [
 ]
 
 KIND = "voice_encoder"
+
+
+@dataclass(frozen=True)
+class ChunkSpan:
+    """A chunk of a long voice, all in features counted from the start of the voice.
+
+    Attributes:
+        first, last: the features (one past the last) that are taken from it.
+        low, high: the features that it is encoded with, the overlap on both sides included.
+    """
+
+    first: int
+    last: int
+    low: int
+    high: int
 
 
 class VoiceEncoder(nn.Module):
@@ -52,7 +69,12 @@ class VoiceEncoder(nn.Module):
         """Zero mean and unit variance over the whole waveform [B, N]; see `level_floor`."""
         if not self.config.normalise_waveform:
             return waveform
-        variance, mean = torch.var_mean(waveform, dim=-1, keepdim=True, correction=0)
+        return self.levelled(waveform, *torch.var_mean(waveform, dim=-1, keepdim=True, correction=0))
+
+    def levelled(self, waveform: Tensor, variance: Tensor, mean: Tensor) -> Tensor:
+        """A part of a waveform whose variance and mean are known, as `normalise` makes it."""
+        if not self.config.normalise_waveform:
+            return waveform
         return (waveform - mean) * torch.rsqrt(variance + self.config.level_floor**2)
 
     def forward(self, waveform: Tensor) -> Tensor:
@@ -157,77 +179,50 @@ class VoiceEncoder(nn.Module):
         Raises:
             InputError: a voice that is too short, or a chunk_s or overlap_s that cannot be used.
         """
+        spans = self.chunk_spans(self.config.feature_count(waveform.shape[-1]), chunk_s, overlap_s)
+        normalised = self.normalise(waveform)
+        parts = []
+        for span in spans:
+            first, last = self.samples_of(span)
+            parts.append(self.encode_chunk(normalised[:, first:last], span))
+        return torch.cat(parts, dim=1)
+
+    def chunk_spans(self, total: int, chunk_s: float = 20.0, overlap_s: float = 3.0) -> list[ChunkSpan]:
+        """The chunks that `encode_long` encodes a voice of `total` features in; one if it is short.
+
+        Raises:
+            InputError: a chunk_s or overlap_s that cannot be used.
+        """
         if not chunk_s * self.config.feature_rate_hz >= 1 or not overlap_s >= 0:
             raise InputError(
                 got=f"chunk_s {chunk_s}, overlap_s {overlap_s}",
                 allowed=f"chunk_s of {1 / self.config.feature_rate_hz:g} or more, overlap_s of 0 or more",
                 do="change the chunk length",
             )
-        total = self.config.feature_count(waveform.shape[-1])
         step = int(chunk_s * self.config.feature_rate_hz)
         overlap = math.ceil(overlap_s * self.config.feature_rate_hz)
-        if total <= step + overlap:
-            return self(waveform)
-        normalised = self.normalise(waveform)
+        reach = step + overlap
+        if total <= reach:
+            return [ChunkSpan(0, total, 0, total)]
+        return [
+            ChunkSpan(first, min(first + step, total), max(0, first - overlap), min(first + reach, total))
+            for first in range(0, total, step)
+        ]
+
+    def samples_of(self, span: ChunkSpan) -> tuple[int, int]:
+        """First and one-past-last sample that a chunk is encoded from."""
         hop, field = self.config.hop_samples, self.config.receptive_field_samples
-        parts = []
-        for first in range(0, total, step):
-            low, high = max(0, first - overlap), min(total, first + step + overlap)
-            chunk = self.encode_normalised(normalised[:, low * hop : (high - 1) * hop + field])
-            parts.append(chunk[:, first - low : min(first + step, total) - low])
-        return torch.cat(parts, dim=1)
+        return span.low * hop, (span.high - 1) * hop + field
+
+    @torch.no_grad()
+    def encode_chunk(self, waveform: Tensor, span: ChunkSpan) -> Tensor:
+        """The features [B, last - first, L, C] of a chunk, from its samples [B, n], of the right level."""
+        return self.encode_normalised(waveform)[:, span.first - span.low : span.last - span.low]
 
     @torch.no_grad()
     def features_at(self, waveform: Tensor, frame_count: int, fps: float) -> Tensor:
         """A voice [N] at 16 kHz -> features [F, L, C]: `encode_long`, then `resample_features`."""
         return resample_features(self.encode_long(waveform[None])[0], frame_count, fps, self.config)
-
-
-def _hat_integral(distance: Tensor) -> Tensor:
-    """Integral from -infinity to `distance` of the triangle of height 1 over -1..1."""
-    inside = distance.clamp(-1, 1)
-    return torch.where(inside < 0, (inside + 1).square() / 2, 1 - (1 - inside).square() / 2)
-
-
-def resample_features(
-    features: Tensor, frame_count: int, fps: float, config: VoiceEncoderConfig | None = None
-) -> Tensor:
-    """Features at 50 Hz -> features per video frame.
-
-    Frame f is the mean over f / fps ... (f + 1) / fps of the straight lines drawn between the features, each
-    of which stands for the middle of the samples it was made from (see the module's text). Before the first
-    and after the last feature, theirs hold.
-
-    Args:
-        features: [T, L, C].
-        frame_count: F, frames wanted.
-        fps: frames per second.
-        config: the encoder's, for hop and receptive field; the default is every wav2vec 2.0's.
-
-    Returns:
-        [F, L, C].
-
-    Raises:
-        InputError: no features, fps not above 0, or frame_count below 1.
-    """
-    if len(features) == 0 or not fps > 0 or frame_count < 1:
-        raise InputError(
-            got=f"{len(features)} features, fps {fps}, frame_count {frame_count}",
-            allowed="at least one feature, fps above 0, at least one frame",
-            do="check the voice and the frame rate",
-        )
-    shape = config or VoiceEncoderConfig()
-    rate, offset = shape.feature_rate_hz, shape.first_feature_s * shape.feature_rate_hz
-    edges = torch.arange(frame_count + 1, dtype=torch.float64) * (rate / float(fps)) - offset
-    starts, ends = edges[:-1], edges[1:]
-    nearest = starts.floor().long()
-    frames = features.new_zeros(frame_count, *features.shape[1:])
-    for step in range(math.ceil(rate / float(fps)) + 2):
-        place = nearest + step  # [F] the features whose triangles touch the frames, one after the other
-        weight = (_hat_integral(ends - place) - _hat_integral(starts - place)) / (ends - starts)
-        rows = features[place.clamp(0, len(features) - 1).to(features.device)]  # [F, L, C]
-        frames += weight.to(features)[:, None, None] * rows
-    return frames
 
 
 def save_voice_encoder(

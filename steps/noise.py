@@ -6,6 +6,7 @@ over the frames lets it change slowly. Each frame's noise stays standard normal.
 """
 
 import math
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -39,16 +40,25 @@ class FrameNoise:
         generator: the source of what comes next.
     """
 
-    def __init__(self, correlation_frames: float, shape: tuple[int, int, int], seed: int):
+    def __init__(self, correlation_frames: float, shape: Sequence[int], seed: int):
         self.kernel = noise_kernel(correlation_frames)
-        self.shape = shape
+        self.shape = tuple(shape)
         self.generator = torch.Generator().manual_seed(seed)
         self.white = self._draw(len(self.kernel) - 1)
+
+    def state(self) -> dict[str, Tensor]:
+        """All that the next noise depends on, by name."""
+        return {"noise_white": self.white, "noise_generator": self.generator.get_state()}
+
+    def set_state(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a `state` of noise of the same shape and correlation."""
+        self.white = state["noise_white"]
+        self.generator.set_state(state["noise_generator"])
 
     def next(self, frame_count: int) -> Tensor:
         """Noise of the next `frame_count` frames [1, F, C, h, w]."""
         white = torch.cat([self.white, self._draw(frame_count)], dim=1)
-        self.white = white[:, frame_count:]
+        self.white = white[:, frame_count:].clone()
         return correlate_noise(white, self.kernel)
 
     def _draw(self, frame_count: int) -> Tensor:

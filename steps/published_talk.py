@@ -14,11 +14,11 @@ from .guidance import denoise_halves, picture_features, prepare_halves
 from .noise import clip_noise
 from .portrait import FittedPortrait
 from .region_masks import key_point_drawing, lip_region, rectangle, voice_regions, widened
-from .resampling import resample
+from .resampling import resampled
 from .sampling import OnProgress, Progress, SamplingSettings
 from .schedulers import make_scheduler
 from .timeline import Timeline
-from .voice import Voice
+from .voice import VoiceSource
 from .voice_rows import SAMPLE_RATE_HZ, voice_rows
 from .windows import WindowedConditions, denoise_windows, whole_windows
 
@@ -91,7 +91,7 @@ def require_complete(model: LoadedModel) -> None:
 def animate_published(
     model: LoadedModel,
     fitted: FittedPortrait,
-    voice: Voice,
+    voice: VoiceSource,
     timeline: Timeline,
     settings: SamplingSettings,
     device: torch.device,
@@ -111,7 +111,7 @@ def animate_published(
     count = timeline.padded_frame_count
     if loop.kind == "windows":
         count = whole_windows(timeline.frame_count, window, loop)
-    samples = resample(voice.samples, voice.sample_rate_hz, SAMPLE_RATE_HZ).to(device)
+    samples = torch.cat(list(resampled(voice.blocks(), voice.sample_rate_hz, SAMPLE_RATE_HZ))).to(device)
     rows = voice_rows(networks.voice_encoder, samples, count, timeline.fps, config.audio)  # type: ignore[arg-type]
     portrait = networks.autoencoder.encode(fitted.pixels.to(device)).to(dtype)  # type: ignore[union-attr]
     run = PublishedRun(

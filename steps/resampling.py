@@ -1,6 +1,7 @@
 """Change of sample rate by a windowed sinc, in bounded memory and without delay."""
 
 import math
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 import torch
@@ -17,6 +18,22 @@ _MIN_ROW = 64
 _BLOCK_SAMPLES = 1 << 18
 
 
+def resampling_ratio(from_hz: int, to_hz: int) -> Fraction:
+    """Samples of the new rate for each of the old; InputError for a rate below 1."""
+    if min(from_hz, to_hz) < 1:
+        raise InputError(
+            got=f"sample rates {from_hz} -> {to_hz} Hz",
+            allowed="1 Hz or more",
+            do="give the voice's true rate",
+        )
+    return Fraction(to_hz, from_hz)
+
+
+def resampled_count(count: int, from_hz: int, to_hz: int) -> int:
+    """How many samples `resample` makes of so many."""
+    return math.ceil(count * resampling_ratio(from_hz, to_hz))
+
+
 class Resampler:
     """Resamples a signal that comes in blocks.
 
@@ -26,13 +43,7 @@ class Resampler:
 
     def __init__(self, from_hz: int, to_hz: int):
         """Raises InputError: a rate below 1."""
-        if min(from_hz, to_hz) < 1:
-            raise InputError(
-                got=f"sample rates {from_hz} -> {to_hz} Hz",
-                allowed="1 Hz or more",
-                do="give the voice's true rate",
-            )
-        self._ratio = Fraction(from_hz, to_hz)
+        self._ratio = 1 / resampling_ratio(from_hz, to_hz)
         near = self._ratio.limit_denominator(max(1, math.isqrt(math.ceil(_MAX_TABLE / self._ratio))))
         band = min(1.0, float(1 / near)) * _ROLLOFF  # cut-off as a share of the input's half rate
         self._reach = math.ceil(_ZERO_CROSSINGS / band)
@@ -90,12 +101,42 @@ def resample(samples: torch.Tensor, from_hz: int, to_hz: int) -> torch.Tensor:
     """
     if from_hz == to_hz:
         return samples
-    resampler = Resampler(from_hz, to_hz)
-    out = samples.new_empty(math.ceil(samples.numel() * Fraction(to_hz, from_hz)), dtype=torch.float32)
+    count = resampled_count(samples.numel(), from_hz, to_hz)
+    out = samples.new_empty(count, dtype=torch.float32)
     filled = 0
-    for block in samples.split(_BLOCK_SAMPLES):
-        part = resampler.push(block)
+    for part in resampled(samples.split(_BLOCK_SAMPLES), from_hz, to_hz):
         out[filled : filled + part.numel()] = part
         filled += part.numel()
-    out[filled:] = resampler.finish()
     return out
+
+
+def resampled(blocks: Iterable[torch.Tensor], from_hz: int, to_hz: int) -> Iterator[torch.Tensor]:
+    """Resample a signal that comes in blocks [n], block by block; as they are when the rates are equal.
+
+    Raises:
+        InputError: a rate below 1.
+    """
+    if from_hz == to_hz:
+        yield from blocks
+        return
+    resampler = Resampler(from_hz, to_hz)
+    for block in blocks:
+        yield resampler.push(block)
+    yield resampler.finish()
+
+
+def in_blocks(parts: Iterable[torch.Tensor], size: int) -> Iterator[torch.Tensor]:
+    """A signal in parts [n] of any lengths, cut anew into blocks [size]; the last may be shorter."""
+    waiting: list[torch.Tensor] = []
+    count = 0
+    for part in parts:
+        waiting.append(part)
+        count += len(part)
+        if count >= size:
+            *blocks, rest = torch.cat(waiting).split(size)
+            if len(rest) == size:
+                blocks, rest = [*blocks, rest], rest[:0]
+            yield from blocks
+            waiting, count = [rest.clone()], len(rest)
+    if count:
+        yield torch.cat(waiting)

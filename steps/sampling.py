@@ -15,10 +15,11 @@ from ..models.conditions import ClipConditions
 from ..models.config import EmoConfig
 from ..models.speed_layers import speed_buckets
 from .head_motion import HeadMotion
-from .noise import FrameNoise
 from .reference import Reference, motion_features
+from .sampler_state import SamplerState
 from .schedulers import make_scheduler, predicted_clean
 from .timeline import Timeline
+from .voice_encoding import VoiceStream
 
 MAX_STEPS = 1000
 
@@ -64,6 +65,11 @@ class SamplingSettings:
             )
         if not 0 <= self.seed < 2**63:
             raise InputError(got=f"seed {self.seed}", allowed="0 to 2**63 - 1", do="choose another seed")
+
+    @property
+    def guided(self) -> bool:
+        """Whether the Backbone is asked more than once a step."""
+        return self.voice_guidance != 1 or self.portrait_guidance != 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,63 +137,71 @@ def denoise_clip(
     return x
 
 
+def _windows(features: Tensor | VoiceStream, first_frame: int, count: int, reach: int) -> Tensor:
+    if isinstance(features, VoiceStream):
+        return features.windows(first_frame, count, reach)
+    return feature_windows(features, reach, first_frame, count)
+
+
 @torch.inference_mode()
 def sample_clips(
     networks: EmoNetworks,
     reference: Reference,
-    voice_features: Tensor,
+    voice_features: Tensor | VoiceStream,
     mask: Tensor,
     motion: HeadMotion,
     timeline: Timeline,
     settings: SamplingSettings,
     on_progress: OnProgress = no_progress,
     earlier: Tensor | None = None,
+    state: SamplerState | None = None,
 ) -> Iterator[Tensor]:
     """The latents of clip after clip [1, F, C, h, w], each started from the last n frames of the one before.
 
     Args:
         networks: on the device of `reference`.
         reference: from `run_reference_net`.
-        voice_features: of all generated frames [1, padded frames, D], from `encode_voice`.
+        voice_features: of all generated frames [1, padded frames, D], from `encode_voice`; or a stream of
+            them.
         mask: the movement region [1, 1, s*h, s*w], s the model's `mask_scale`.
         motion: the head's speed, constant or over time.
         timeline: of the voice; its clip length may differ from the one that the model was trained on.
         settings: steps, scheduler, guidance, seed.
         on_progress: told of every finished step; may raise to cancel.
         earlier: latents [1, n or more, C, h, w] of the frames before the first clip; None: there are none.
+        state: where to go on; before each clip is handed out it says where to go on after it.
     """
     config = networks.config
     device = reference.latents.device
     count = timeline.frames_per_clip
-    channels, height, width = reference.latents.shape[1:]
-    correlation = config.diffusion.noise_correlation_frames
-    noise = FrameNoise(correlation, (channels, height, width), settings.seed)
-    last = None if earlier is None else _motion_frames(earlier.to(device), config)
-    for index, span in enumerate(timeline.clips(), start=1):
-        windows = feature_windows(
-            voice_features, config.audio.window, span.first_frame, count
-        )  # [1, F, 2m+1, D]
+    if state is None:
+        state = SamplerState.start(config, reference.latents.shape[1:], settings.seed)
+        state.last = None if earlier is None else _motion_frames(earlier, config)
+    for index in range(state.clips_done, timeline.clip_count):
+        span = timeline.clip(index)
+        windows = _windows(voice_features, span.first_frame, count, config.audio.window)  # [1, F, 2m+1, D]
         tokens = networks.audio_projection(windows)
-        before = None if last is None else motion_features(networks, last)
+        before = None if state.last is None else motion_features(networks, state.last.to(device))
         speeds = motion.speeds(span.first_frame, count, timeline.fps)
         speed = speed_buckets(speeds.to(device), config.speed)
         conditions = networks.backbone.prepare(reference.features, before, tokens, mask.to(device), speed)
         scheduler = make_scheduler(settings.scheduler, config.diffusion)
         scheduler.set_timesteps(settings.steps, device=device)  # type: ignore[attr-defined]
 
-        def on_step(step: int, clean: Tensor, index: int = index) -> None:
-            on_progress(Progress(index, timeline.clip_count, step, settings.steps, clean))
+        def on_step(step: int, clean: Tensor, clip: int = index + 1) -> None:
+            on_progress(Progress(clip, timeline.clip_count, step, settings.steps, clean))
 
         latents = denoise_clip(
             networks.backbone,
-            settings.noise_scale * noise.next(count).to(device),
+            settings.noise_scale * state.noise.next(count).to(device),
             conditions,
             scheduler,
             settings.voice_guidance,
             settings.portrait_guidance,
             on_step,
         )
-        last = _motion_frames(latents, config)
+        state.last = _motion_frames(latents, config)
+        state.clips_done += 1
         yield latents[:, : span.kept_frames]
 
 
@@ -206,4 +220,5 @@ def _motion_frames(latents: Tensor, config: EmoConfig) -> Tensor | None:
             allowed=f"{wanted} or more: as many motion frames has the model",
             do="use clips of that length or more, and give that many earlier frames",
         )
-    return latents[:, -wanted:]
+    # A copy of one layout: what is computed of it is then the same after a way through a file.
+    return latents[:, -wanted:].clone(memory_format=torch.contiguous_format)

@@ -1,6 +1,5 @@
 """Frames and voice to a video file, frame by frame, in constant memory."""
 
-import logging
 import os
 import uuid
 from contextlib import ExitStack, suppress
@@ -15,22 +14,31 @@ import torch
 from av.video.reformatter import ColorRange, Colorspace
 
 from ..errors import InputError
-from .timeline import Timeline, sample_at_frame
-from .voice import Voice, read_voice, resample
+from .timeline import Timeline
+from .video_streams import (
+    CONTAINERS,
+    GRAPH_KEYS,
+    METADATA_KEYS,
+    PictureFormat,
+    PictureStream,
+    SoundStream,
+    check_metadata,
+    check_timeline,
+    frame_bytes,
+    open_video,
+)
+from .voice import Voice, VoiceSource, read_voice
 
-log = logging.getLogger(__name__)
-
-METADATA_KEYS = ("title", "artist", "comment", "description", "synopsis", "copyright", "date", "genre")
-"""The keys of plain metadata that an mp4 file keeps."""
-GRAPH_KEYS = ("prompt", "workflow")
-"""The keys under which ComfyUI looks for the graph that made a file."""
-CONTAINERS = {".mp4": "mp4", ".mov": "mov"}
-"""Ends of file names, and FFmpeg's names of the formats."""
-
-_AAC_RATES_HZ = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
-_AAC_FALLBACK_HZ = 48000
-_AAC_BITS_PER_S = 128_000
-_BT709 = 1  # the number of BT.709 for primaries and transfer in H.264, ITU-T H.273
+__all__ = [
+    "CONTAINERS",
+    "GRAPH_KEYS",
+    "METADATA_KEYS",
+    "Video",
+    "VideoWriter",
+    "cannot_write",
+    "check_output",
+    "read_video",
+]
 
 
 class VideoWriter:
@@ -44,7 +52,7 @@ class VideoWriter:
         self,
         path: str | Path,
         timeline: Timeline,
-        voice: Voice,
+        voice: VoiceSource,
         width_px: int,
         height_px: int,
         crf: int = 18,
@@ -67,16 +75,12 @@ class VideoWriter:
         """
         self._path = Path(path)
         check_output(self._path)
-        _check_settings(width_px, height_px, crf, metadata or {})
-        if (timeline.sample_count, timeline.sample_rate_hz) != (voice.samples.numel(), voice.sample_rate_hz):
-            raise InputError(
-                got=f"a timeline of {timeline.sample_count} samples at {timeline.sample_rate_hz} Hz "
-                f"for a voice of {voice.samples.numel()} at {voice.sample_rate_hz} Hz",
-                allowed="the timeline of this very voice",
-                do="make the timeline from the voice that goes into the file",
-            )
-        self._timeline, self._voice, self._size = timeline, voice, (width_px, height_px)
-        self._crf, self._preset, self._metadata = crf, preset, dict(metadata or {})
+        self._picture = PictureFormat(width_px, height_px, crf, preset)
+        check_metadata(metadata or {})
+        check_timeline(timeline, voice)
+        self._timeline = timeline
+        self._voice = voice
+        self._metadata = dict(metadata or {})
         self._part = self._path.with_name(f".{self._path.name}-{uuid.uuid4().hex[:8]}.part")
         self._undo, self._written = ExitStack(), 0
 
@@ -86,43 +90,16 @@ class VideoWriter:
         except BaseException as error:
             self._discard()
             if isinstance(error, OSError):
-                raise self._cannot_write(error) from error
+                raise cannot_write(self._path, error) from error
             raise
         return self
 
     def _open(self) -> None:
-        voice = self._voice
-        self._audio_rate_hz = voice.sample_rate_hz
-        self._samples = voice.samples
-        if voice.sample_rate_hz not in _AAC_RATES_HZ:
-            log.info(
-                "the video's sound is resampled from %d to %d Hz", voice.sample_rate_hz, _AAC_FALLBACK_HZ
-            )
-            self._audio_rate_hz = _AAC_FALLBACK_HZ
-            self._samples = resample(voice.samples, voice.sample_rate_hz, _AAC_FALLBACK_HZ)
-        # mp4's clock ticks once a sample: at its usual 1 ms the stored length of the sound would be rounded.
-        # Only as tags of its own does mp4 keep keys like "workflow".
-        flags = "faststart+use_metadata_tags" if set(GRAPH_KEYS) & set(self._metadata) else "faststart"
-        options = {"movflags": flags, "movie_timescale": str(self._audio_rate_hz)}
         self._undo.callback(self._part.unlink, missing_ok=True)
-        kind = CONTAINERS[self._path.suffix.lower()]
-        self._container = av.open(str(self._part.absolute()), "w", format=kind, options=options)
+        self._container = open_video(self._part, self._path.suffix, self._voice, self._metadata)
         self._undo.callback(self._container.close)
-        self._container.metadata.update(self._metadata)
-        fps = self._timeline.fps
-        self._video = self._container.add_stream(
-            "libx264", rate=fps, options={"crf": str(self._crf), "preset": self._preset}
-        )
-        self._video.width, self._video.height = self._size
-        self._video.pix_fmt = "yuv420p"
-        context = self._video.codec_context
-        context.time_base = 1 / fps
-        # Without these tags players guess the colours from the picture's size.
-        context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
-        context.color_primaries = context.color_trc = _BT709
-        self._audio = self._container.add_stream("aac", rate=self._audio_rate_hz, layout="mono")
-        self._audio.codec_context.bit_rate = _AAC_BITS_PER_S
-        self._audio.codec_context.time_base = Fraction(1, self._audio_rate_hz)
+        self._pictures = PictureStream(self._container, self._timeline.fps, self._picture)
+        self._sound = SoundStream(self._container, self._voice, self._timeline)
 
     def write(self, frames: torch.Tensor) -> None:
         """Append frames, and the samples that sound with them.
@@ -134,54 +111,20 @@ class VideoWriter:
             InputError: frames of another shape or with values that are not finite, more frames than the
                 timeline has, or a file that cannot grow.
         """
-        self._check_frames(frames)
-        rgb = (frames.detach().float().clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-        try:
-            for pixels in rgb:
-                self._write_frame(np.ascontiguousarray(pixels))
-        except OSError as error:
-            raise self._cannot_write(error) from error
-
-    def _check_frames(self, frames: torch.Tensor) -> None:
-        width_px, height_px = self._size
-        if frames.ndim != 4 or tuple(frames.shape[1:]) != (3, height_px, width_px):
-            raise InputError(
-                got=f"frames of shape {tuple(frames.shape)}",
-                allowed=f"[N, 3, {height_px}, {width_px}]",
-                do="decode frames at the size of the video",
-            )
-        if not bool(frames.isfinite().all()):
-            raise InputError(
-                got=f"NaN or infinite pixels after frame {self._written}",
-                allowed="finite pixels",
-                do="run the model in float32, or with other settings: it broke down",
-            )
+        self._picture.check_frames(frames, self._written)
         if self._written + len(frames) > self._timeline.frame_count:
             raise InputError(
                 got=f"{self._written + len(frames)} frames",
                 allowed=f"the {self._timeline.frame_count} frames of the timeline",
                 do="keep only `kept_frames` of the last clip",
             )
-
-    def _write_frame(self, pixels: np.ndarray) -> None:
-        picture = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(
-            format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
-        )
-        picture.pts, picture.time_base = self._written, 1 / self._timeline.fps
-        self._container.mux(self._video.encode(picture))
-        start = sample_at_frame(self._written, self._audio_rate_hz, self._timeline.fps)
-        self._written += 1
-        end = sample_at_frame(self._written, self._audio_rate_hz, self._timeline.fps)
-        if self._written == self._timeline.frame_count:
-            end = len(self._samples)
-        samples = self._samples[start:end].detach().float().cpu().numpy()
-        if len(samples):
-            sound = av.AudioFrame.from_ndarray(
-                np.ascontiguousarray(samples[None]), format="fltp", layout="mono"
-            )
-            sound.sample_rate, sound.pts = self._audio_rate_hz, start
-            sound.time_base = Fraction(1, self._audio_rate_hz)
-            self._container.mux(self._audio.encode(sound))
+        try:
+            for pixels in frame_bytes(frames):
+                self._pictures.write(pixels)
+                self._written += 1
+                self._sound.write_until(self._written)
+        except OSError as error:
+            raise cannot_write(self._path, error) from error
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -194,7 +137,7 @@ class VideoWriter:
         except BaseException as failure:
             self._discard()
             if isinstance(failure, OSError):
-                raise self._cannot_write(failure) from failure
+                raise cannot_write(self._path, failure) from failure
             raise
 
     def _finish(self) -> None:
@@ -204,8 +147,8 @@ class VideoWriter:
                 allowed=f"all {self._timeline.frame_count} frames of the timeline",
                 do="write every clip before the file is closed",
             )
-        self._container.mux(self._video.encode(None))
-        self._container.mux(self._audio.encode(None))
+        self._pictures.finish()
+        self._sound.finish()
         self._container.close()
         os.replace(self._part, self._path)
 
@@ -214,12 +157,14 @@ class VideoWriter:
         with suppress(OSError, ValueError):
             self._undo.close()
 
-    def _cannot_write(self, error: OSError) -> InputError:
-        return InputError(
-            got=f"{self._path} cannot be written: {error.strerror or error}",
-            allowed="a folder that can be written to, with room for the video",
-            do="choose another output folder, or free space on the disk",
-        )
+
+def cannot_write(path: Path, error: OSError) -> InputError:
+    """What to raise when a video cannot be written."""
+    return InputError(
+        got=f"{path} cannot be written: {error.strerror or error}",
+        allowed="a folder that can be written to, with room for the video",
+        do="choose another output folder, or free space on the disk",
+    )
 
 
 def check_output(path: Path) -> None:
@@ -235,24 +180,6 @@ def check_output(path: Path) -> None:
             got=f"output folder {path.parent}, which is not there",
             allowed="a folder that exists",
             do="make the folder first, or choose another",
-        )
-
-
-def _check_settings(width_px: int, height_px: int, crf: int, metadata: dict[str, str]) -> None:
-    if width_px < 16 or height_px < 16 or width_px % 2 or height_px % 2:
-        raise InputError(
-            got=f"a video of {width_px}x{height_px} pixels",
-            allowed="even sides of 16 pixels or more: H.264 stores colour at half the size",
-            do="crop or pad the frames by one pixel",
-        )
-    if not 0 <= crf <= 51:
-        raise InputError(got=f"crf {crf}", allowed="0 to 51", do="set it, for example to 18")
-    unknown = sorted(set(metadata) - {*METADATA_KEYS, *GRAPH_KEYS})
-    if unknown:
-        raise InputError(
-            got=f"metadata {', '.join(unknown)}",
-            allowed=", ".join(METADATA_KEYS),
-            do="put the text into `comment`",
         )
 
 

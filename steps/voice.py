@@ -1,40 +1,85 @@
-"""Reading a voice from any sound or video file, and putting its level right."""
+"""A voice, held in memory or left in its file, and putting its level right."""
 
+import hashlib
 import logging
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol, TypeVar
 
-import av
-import numpy as np
 import torch
-from av.container import InputContainer
-from av.error import InvalidDataError
 
 from ..errors import InputError
-from .resampling import Resampler, resample
+from .resampling import in_blocks, resample, resampled
+from .voice_decoding import opened_voice
 
-__all__ = ["MIN_VOICE_S", "Voice", "normalise_loudness", "read_voice", "resample"]
+__all__ = [
+    "MIN_VOICE_S",
+    "Voice",
+    "VoiceFile",
+    "VoiceSource",
+    "normalise_loudness",
+    "open_voice",
+    "read_voice",
+    "resample",
+]
 
 log = logging.getLogger(__name__)
 
 MIN_VOICE_S = 0.04
 """One frame of a video at 25 fps."""
 
-# Containers that state the length of the sound. The others' is a guess from the file's size and bit rate.
-_STATES_LENGTH = ("flac", "mp3", "mov,mp4,m4a,3gp,3g2,mj2")
-# A file counts as cut short when more is missing than this. Codecs pad a sound by up to 4096 samples; some
-# versions of FFmpeg count that into the stated length.
-_CUT_SHORT_S, _CODEC_PADDING = 0.1, 4096
 # Loudness counts windows of speech only: those less than 40 dB under the loudest.
 _LEVEL_WINDOW_S = 0.05
 _LEVEL_GATE = 10 ** (-40 / 20)
+# What a voice in memory is handed out in.
+_BLOCK_SAMPLES = 1 << 16
+
+
+class VoiceSource(Protocol):
+    """A mono voice that can be heard from its start as often as wanted, block by block."""
+
+    @property
+    def source(self) -> str:
+        """Where it came from, for messages."""
+        ...
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """Its sample rate."""
+        ...
+
+    @property
+    def sample_count(self) -> int:
+        """How many samples all blocks hold together."""
+        ...
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the samples: the same for the same sound at the same rate and level."""
+        ...
+
+    def blocks(self) -> Iterator[torch.Tensor]:
+        """The samples, float32 [n] each, full scale is 1."""
+        ...
+
+    def amplified(self, gain: float) -> "VoiceSource":
+        """The same voice with a gain applied."""
+        ...
+
+
+Source = TypeVar("Source", bound=VoiceSource)
 
 
 @dataclass(frozen=True, eq=False)
 class Voice:
-    """A mono voice.
+    """A mono voice in memory.
 
     Attributes:
         samples: [T] float32, full scale is 1.
@@ -55,31 +100,142 @@ class Voice:
                 allowed="floating-point samples [T] of one channel and a sample rate of 1 Hz or more",
                 do="average the channels and give the true sample rate",
             )
-        if self.duration_s < MIN_VOICE_S:
-            raise InputError(
-                got=f"{self.source}: a voice of {self.duration_s:g} s ({self.samples.numel()} samples)",
-                allowed=f"at least {MIN_VOICE_S} s, one frame of video",
-                do="use a longer recording",
-            )
-        # Non-finite samples poison the extremes, so this needs no mask as large as the voice.
-        low, high = self.samples.aminmax()
-        if not (low.isfinite() and high.isfinite()):
-            raise InputError(
-                got=f"{self.source}: NaN or infinite samples",
-                allowed="finite samples, with full scale at 1",
-                do="export the recording anew, for example as 16-bit WAV",
-            )
+        _check_length(self)
+        _check_finite(self.samples, self.source)
+
+    @property
+    def sample_count(self) -> int:
+        """How many samples there are."""
+        return self.samples.numel()
 
     @property
     def duration_s(self) -> float:
         """Length in seconds."""
-        return self.samples.numel() / self.sample_rate_hz
+        return self.sample_count / self.sample_rate_hz
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the samples."""
+        sha = hashlib.sha256()
+        for block in self.blocks():
+            sha.update(block.numpy().tobytes())
+        return sha.hexdigest()
+
+    def blocks(self) -> Iterator[torch.Tensor]:
+        """The samples, float32 [n] each."""
+        return (part.detach().float().cpu() for part in self.samples.split(_BLOCK_SAMPLES))
+
+    def amplified(self, gain: float) -> "Voice":
+        """The same voice with a gain applied."""
+        return replace(self, samples=self.samples * gain)
+
+
+@dataclass(frozen=True)
+class VoiceFile:
+    """A mono voice that stays in its file and is decoded anew whenever it is heard; see `open_voice`.
+
+    Attributes:
+        path: the file.
+        start_s: where the voice starts in it.
+        length_s: how much of it is used at most; None is all.
+        sample_count: how many samples that is.
+        sample_rate_hz: the file's sample rate.
+        content: SHA-256 of the samples without the gain.
+        gain: what they are multiplied with.
+    """
+
+    path: Path
+    start_s: float
+    length_s: float | None
+    sample_count: int
+    sample_rate_hz: int
+    content: str
+    gain: float = 1.0
+
+    @property
+    def source(self) -> str:
+        """The path, for messages."""
+        return str(self.path)
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.sample_count / self.sample_rate_hz
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 that stands for samples and gain."""
+        return hashlib.sha256(f"{self.content} {self.gain!r}".encode()).hexdigest()
+
+    def blocks(self) -> Iterator[torch.Tensor]:
+        """The samples, float32 [n] each.
+
+        Raises:
+            InputError: the file cannot be read any more, or is not as long as it was.
+        """
+        count = 0
+        with opened_voice(self.path, self.start_s, self.length_s) as (_, blocks):
+            for block in in_blocks(blocks, _BLOCK_SAMPLES):
+                count += len(block)
+                yield block * self.gain if self.gain != 1 else block
+        if count != self.sample_count:
+            raise InputError(
+                got=f"{self.path} with {count} samples, where it had {self.sample_count} before",
+                allowed="a file that does not change while it is used",
+                do="start again once the file is complete",
+            )
+
+    def amplified(self, gain: float) -> "VoiceFile":
+        """The same voice with a gain applied."""
+        return replace(self, gain=self.gain * gain)
+
+
+def _check_length(voice: VoiceSource) -> None:
+    if voice.duration_s < MIN_VOICE_S:
+        raise InputError(
+            got=f"{voice.source}: a voice of {voice.duration_s:g} s ({voice.sample_count} samples)",
+            allowed=f"at least {MIN_VOICE_S} s, one frame of video",
+            do="use a longer recording",
+        )
+
+
+def _check_finite(samples: torch.Tensor, source: str) -> None:
+    # Non-finite samples poison the extremes, so this needs no mask as large as the voice.
+    low, high = samples.aminmax()
+    if not (low.isfinite() and high.isfinite()):
+        raise InputError(
+            got=f"{source}: NaN or infinite samples",
+            allowed="finite samples, with full scale at 1",
+            do="export the recording anew, for example as 16-bit WAV",
+        )
+
+
+def open_voice(path: str | Path, start_s: float = 0.0, duration_s: float | None = None) -> VoiceFile:
+    """The first sound track of a file, heard through once and not kept: memory does not grow with its length.
+
+    Args:
+        path: wav, mp3, flac, m4a, ogg, opus, or a video.
+        start_s: where to start.
+        duration_s: how much to use at most; None goes to the end.
+
+    Raises:
+        InputError: no sound, damaged or cut short, below MIN_VOICE_S, NaN samples, or a bad span.
+    """
+    count, sha = 0, hashlib.sha256()
+    with opened_voice(path, start_s, duration_s) as (rate_hz, blocks):
+        for block in in_blocks(blocks, _BLOCK_SAMPLES):
+            _check_finite(block, str(path))
+            sha.update(block.numpy().tobytes())
+            count += len(block)
+    voice = VoiceFile(Path(path), start_s, duration_s, count, rate_hz, sha.hexdigest())
+    _check_length(voice)
+    return voice
 
 
 def read_voice(
     path: str | Path, start_s: float = 0.0, duration_s: float | None = None, sample_rate_hz: int | None = None
 ) -> Voice:
-    """Read the first sound track of a file: wav, mp3, flac, m4a, ogg, opus, or a video.
+    """Read the first sound track of a file into memory: wav, mp3, flac, m4a, ogg, opus, or a video.
 
     Channels are averaged. The file is decoded in blocks; memory holds the voice once, at the wanted rate.
 
@@ -92,109 +248,16 @@ def read_voice(
     Raises:
         InputError: no sound, damaged or cut short, below MIN_VOICE_S, NaN samples, or a bad span or rate.
     """
-    if not (math.isfinite(start_s) and start_s >= 0) or not (duration_s is None or duration_s > 0):
-        raise InputError(
-            got=f"start_s {start_s}, duration_s {duration_s}",
-            allowed="start_s of 0 or more, and duration_s above 0 or none",
-            do="choose a part that lies within the recording",
-        )
-    try:
-        # An absolute path cannot be taken for an address by FFmpeg.
-        with av.open(str(Path(path).resolve(strict=True)), metadata_errors="replace") as container:
-            if not container.streams.audio:
-                raise _unreadable(path, "no sound track")
-            if len(container.streams.audio) > 1:
-                log.warning("%s has %d sound tracks: the first is used", path, len(container.streams.audio))
-            samples, rate_hz = _decode(container, path, start_s, duration_s, sample_rate_hz)
-    except OSError as error:
-        raise _unreadable(path, str(error.strerror or error)) from error
-    except ValueError as error:
-        raise _unreadable(path, str(error)) from error
-    return Voice(samples, rate_hz, str(path))
+    with opened_voice(path, start_s, duration_s) as (file_rate_hz, blocks):
+        rate_hz = sample_rate_hz or file_rate_hz
+        # A growing buffer that becomes the tensor: a list of blocks would need the voice twice when joined.
+        stored = bytearray()
+        for block in resampled(blocks, file_rate_hz, rate_hz):
+            stored += block.numpy().tobytes()
+    return Voice(torch.frombuffer(stored, dtype=torch.float32), rate_hz, str(path))
 
 
-def _unreadable(path: str | Path, why: str) -> InputError:
-    return InputError(
-        got=f"{path}: {why}",
-        allowed="a whole sound file (wav, mp3, flac, m4a, ogg, opus) or a video with sound",
-        do="check the path, and export the voice anew, for example as WAV",
-    )
-
-
-def _decode(
-    container: InputContainer,
-    path: str | Path,
-    start_s: float,
-    duration_s: float | None,
-    wanted_hz: int | None,
-) -> tuple[torch.Tensor, int]:
-    """Decode, cut to the wanted span and resample; gives samples [T] and their rate."""
-    rate_hz = container.streams.audio[0].codec_context.sample_rate
-    if not rate_hz:
-        raise _unreadable(path, "a sound track without a sample rate")
-    first = round(start_s * rate_hz)
-    last = math.inf if duration_s is None else first + round(duration_s * rate_hz)
-    resampler = Resampler(rate_hz, wanted_hz) if wanted_hz not in (None, rate_hz) else None
-    # A growing buffer that becomes the tensor: a list of blocks would need the voice twice when joined.
-    stored = bytearray()
-    position = 0
-    for block in _blocks(container, path, rate_hz):
-        part = block[max(0, first - position) : int(max(0, min(last - position, len(block))))]
-        position += len(block)
-        stored += (resampler.push(part) if resampler else part).numpy().tobytes()
-        if position >= last:
-            break
-    if resampler:
-        stored += resampler.finish().numpy().tobytes()
-    if not stored:
-        raise _unreadable(path, f"no sound after {start_s:g} s; it is {position / rate_hz:g} s long")
-    return torch.frombuffer(stored, dtype=torch.float32), wanted_hz or rate_hz
-
-
-def _blocks(container: InputContainer, path: str | Path, rate_hz: int) -> Iterator[torch.Tensor]:
-    """Mono blocks [n] of the first sound track, without the padding that a codec adds at the end."""
-    stream = container.streams.audio[0]
-    stated = _stated_length(container, rate_hz)
-    to_packed = av.AudioResampler(format="flt")
-    position = 0
-    try:
-        for frame in container.decode(stream):
-            if frame.sample_rate != rate_hz:
-                raise _unreadable(path, f"its sample rate changes from {rate_hz} to {frame.sample_rate} Hz")
-            block = _mono(frame, to_packed)
-            excess = position + len(block) - stated if stated else 0
-            position += len(block)
-            # Only what a last codec frame pads: anything longer means that the stated length is wrong.
-            yield block[: len(block) - excess] if 0 < excess < len(block) else block
-    except InvalidDataError:
-        raise _unreadable(path, f"damaged or cut short at {position / rate_hz:.2f} s") from None
-    if stated and position < stated - max(_CUT_SHORT_S * rate_hz, _CODEC_PADDING):
-        raise _unreadable(path, f"cut short: only {position / rate_hz:.2f} s of {stated / rate_hz:.2f} s")
-
-
-def _stated_length(container: InputContainer, rate_hz: int) -> int | None:
-    """Samples that the file says it holds; None where FFmpeg only guesses that from the file's size."""
-    stream = container.streams.audio[0]
-    # Only a header with the true length makes FFmpeg start an mp3 after the encoder's delay.
-    name = container.format.name
-    guessed = name not in _STATES_LENGTH or (name == "mp3" and not stream.start_time)
-    if guessed or stream.duration is None or stream.time_base is None:
-        return None
-    return round(stream.duration * stream.time_base * rate_hz)
-
-
-def _mono(frame: av.AudioFrame, to_packed: av.AudioResampler) -> torch.Tensor:
-    """Average the channels of a decoded frame, [n].
-
-    FFmpeg's own down-mix of floating-point stereo is 3 dB too loud. Here it only interleaves the channels,
-    since reading eight separate ones crashes PyAV (18.1: `AudioFrame.planes` runs past its eight pointers).
-    """
-    channels = frame.layout.nb_channels
-    packed = np.concatenate([part.to_ndarray().ravel() for part in to_packed.resample(frame)])
-    return torch.from_numpy(packed).view(-1, channels).mean(1)
-
-
-def normalise_loudness(voice: Voice, target_dbfs_rms: float = -20.0) -> Voice:
+def normalise_loudness(voice: Source, target_dbfs_rms: float = -20.0) -> Source:
     """Bring the level of the speech, pauses left out, to a target; peaks stay within full scale.
 
     Args:
@@ -212,16 +275,18 @@ def normalise_loudness(voice: Voice, target_dbfs_rms: float = -20.0) -> Voice:
             got=f"target {target_dbfs_rms} dBFS", allowed="-60 to 0", do="set it, for example to -20"
         )
     window = max(1, round(_LEVEL_WINDOW_S * voice.sample_rate_hz))
-    powers = torch.stack([part.square().mean() for part in voice.samples.split(window)])
-    if powers.max() == 0:
+    levels = [
+        (float(part.square().mean()), float(part.abs().max())) for part in in_blocks(voice.blocks(), window)
+    ]
+    powers, peak = [power for power, _ in levels], max(high for _, high in levels)
+    if peak == 0:
         log.warning("%s is silent: its level is left as it is", voice.source)
         return voice
-    speech = powers[powers > powers.max() * _LEVEL_GATE**2].mean().sqrt()
-    gain = 10 ** (target_dbfs_rms / 20) / float(speech)
-    peak = float(voice.samples.abs().max())
+    speech = [power for power in powers if power > max(powers) * _LEVEL_GATE**2]
+    gain = 10 ** (target_dbfs_rms / 20) / math.sqrt(math.fsum(speech) / len(speech))
     if gain * peak > 1:
         log.info(
             "%s: gain held back by %.1f dB, so that peaks fit", voice.source, 20 * math.log10(gain * peak)
         )
         gain = 1 / peak
-    return replace(voice, samples=voice.samples * gain)
+    return voice.amplified(gain)  # type: ignore[return-value]

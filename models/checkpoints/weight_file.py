@@ -1,5 +1,6 @@
 """Reading and writing files of weights: safetensors only, so nothing in a file is ever executed."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,15 @@ def read_weights(path: Path, wanted: str) -> tuple[dict[str, str], dict[str, Ten
             allowed=f"a whole safetensors file with {wanted}",
             do="fetch or copy the file again, it may be incomplete",
         ) from error
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's content, which tells models apart whatever their name."""
+    sha = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            sha.update(block)
+    return sha.hexdigest()
 
 
 def dataclass_settings(text: str) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def out_folder(tmp_path) -> Path:
 
 @pytest.fixture
 def talk(model_path, portrait_path, voice_path, out_folder):
-    """Run `comfyui-emo talk` with further or other options; an option set to None is left away."""
+    """Run `comfyui-emo talk` with further or other options; one set to None is left away, True is a flag."""
 
     def run(**options) -> int:
         given = {
@@ -108,7 +108,7 @@ def talk(model_path, portrait_path, voice_path, out_folder):
         command = ["talk"]
         for name, value in given.items():
             if value is not None:
-                command += [f"--{name.replace('_', '-')}", str(value)]
+                command += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
         return main(command)
 
     return run

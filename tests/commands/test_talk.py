@@ -1,7 +1,6 @@
 """`comfyui-emo talk`: the video it makes, what its options do, and how it stops."""
 
 import re
-import resource
 from fractions import Fraction
 
 import numpy as np
@@ -9,7 +8,8 @@ import pytest
 from PIL import Image
 
 from comfyui_emo.commands import talk as talk_command
-from comfyui_emo.steps import talk as talk_step
+from comfyui_emo.models.checkpoints.emo import load_model
+from comfyui_emo.steps import memory
 from comfyui_emo.steps.face_region import FaceRegion
 from comfyui_emo.steps.timeline import Timeline
 from comfyui_emo.steps.video_file import read_video
@@ -53,7 +53,7 @@ def request_of(talk, monkeypatch, out_folder):
     def make(**options):
         requests = []
 
-        def stand_in(model, request, output, device, on_progress):
+        def stand_in(model, request, output, *_):
             requests.append(request)
             output.touch()
             return Timeline(16000, 16000, 25, 4)
@@ -70,7 +70,7 @@ def test_what_is_not_given_comes_from_the_model(request_of):
     assert (request.fps, request.motion.speed, request.region) == (25, 0.5, FaceRegion(20, 15, 40, 45))
     sampling = request.sampling
     assert (sampling.steps, sampling.scheduler, sampling.voice_guidance, sampling.seed) == (2, "ddim", 1.5, 0)
-    assert len(request.voice.samples) == 3520
+    assert request.voice.sample_count == 3520
 
 
 def test_every_option_reaches_the_request(request_of):
@@ -83,7 +83,7 @@ def test_every_option_reaches_the_request(request_of):
     assert (sampling.steps, sampling.scheduler, sampling.voice_guidance, sampling.seed) == (5, "unipc", 2, 9)
     assert Timeline(16000, 16000, request.fps, 4).fps == Fraction(30000, 1001)
     assert request.region == FaceRegion(10, 10, 50, 50)
-    assert len(request.voice.samples) == 1600
+    assert request.voice.sample_count == 1600
 
 
 def test_a_style_is_a_speed_of_the_model(request_of):
@@ -97,32 +97,29 @@ def test_a_mask_is_a_region(request_of, tmp_path):
     assert request_of(mask=tmp_path / "mask.png").region == FaceRegion(30, 10, 40, 30)
 
 
-# --- how it stops ---
+# --- memory ---
 
 
-def test_ctrl_c_leaves_nothing_and_an_older_file_untouched(talk, out_folder, monkeypatch, capsys):
-    real, clips = talk_step.decode_clip, []
-
-    def decode(networks, latents):
-        clips.append(latents)
-        if len(clips) == 2:
-            raise KeyboardInterrupt
-        return real(networks, latents)
-
-    monkeypatch.setattr(talk_step, "decode_clip", decode)
-    (out_folder / "talking.mp4").write_text("older")
-    assert talk() == 130
-    assert [path.name for path in out_folder.iterdir()] == ["talking.mp4"]
-    assert (out_folder / "talking.mp4").read_text() == "older"
-    assert capsys.readouterr().err.endswith("Stopped. No file is left behind.\n")
-
-
-def test_a_disk_that_fills_up_is_said_and_nothing_is_left(talk, out_folder, capsys):
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, hard))
-    try:
-        assert talk() == 2
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+def test_a_device_without_the_memory_is_refused_before_anything_is_sampled(
+    talk, out_folder, monkeypatch, capsys
+):
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 1_000_000)
+    assert talk() == 2
+    said = capsys.readouterr().err
+    assert re.search(r"0.00 GB free on cpu, for a run that needs about 0.0[5-8] GB there", said)
+    assert "step 1" not in said
     assert list(out_folder.iterdir()) == []
-    assert "talking.mp4 cannot be written: File too large" in capsys.readouterr().err
+
+
+def test_with_little_memory_fewer_frames_are_decoded_at_once(
+    talk, model_path, out_folder, monkeypatch, capsys
+):
+    assert talk(out=out_folder / "a.mp4") == 0
+    need = memory.estimate_memory(load_model(model_path).config, True)
+    need = memory.MemoryNeed(need.weights, need.clip, 10 * need.decode_frame)
+    monkeypatch.setattr(memory, "estimate_memory", lambda *_: need)
+    monkeypatch.setattr(memory, "free_bytes", lambda device: need.beside_weights(2))
+    assert talk(out=out_folder / "b.mp4") == 0
+    assert "free on cpu: frames are decoded 2 at a time" in capsys.readouterr().err
+    a, b = (read_video(out_folder / name).frames.astype(int) for name in ("a.mp4", "b.mp4"))
+    assert np.abs(a - b).max() <= 3

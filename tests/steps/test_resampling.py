@@ -5,9 +5,11 @@ import time
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from comfyui_emo.errors import InputError
-from comfyui_emo.steps.resampling import Resampler, resample
+from comfyui_emo.steps.resampling import Resampler, in_blocks, resample, resampled_count
 
 
 def sine(hz: float, rate_hz: int, count: int) -> torch.Tensor:
@@ -77,3 +79,19 @@ def test_an_hour_takes_seconds_not_minutes():
 def test_rate_of_zero_is_refused():
     with pytest.raises(InputError, match="sample rates 0 -> 16000 Hz"):
         resample(torch.zeros(10), 0, 16000)
+
+
+@settings(max_examples=50, deadline=None)
+@given(lengths=st.lists(st.integers(0, 40), max_size=12), size=st.integers(1, 30))
+def test_blocks_are_cut_anew(lengths, size):
+    signal = torch.arange(sum(lengths), dtype=torch.float32)
+    blocks = list(in_blocks(signal.split(lengths) if lengths else [], size))
+    assert all(len(block) == size for block in blocks[:-1])
+    assert torch.equal(torch.cat([torch.zeros(0), *blocks]), signal)
+
+
+@pytest.mark.parametrize(
+    ("from_hz", "to_hz"), [(44100, 16000), (16000, 44100), (12345, 16000), (16000, 16000)]
+)
+def test_the_count_is_known_before(from_hz, to_hz):
+    assert len(resample(torch.zeros(10_007), from_hz, to_hz)) == resampled_count(10_007, from_hz, to_hz)

@@ -15,6 +15,7 @@ from comfyui_emo.models.conditions import ClipConditions
 from comfyui_emo.models.speed_layers import speed_buckets
 from comfyui_emo.steps.head_motion import HeadMotion, SpeedCurve, motion_of_style
 from comfyui_emo.steps.reference import Reference
+from comfyui_emo.steps.sampler_state import SamplerState
 from comfyui_emo.steps.sampling import SamplingSettings, denoise_clip, sample_clips
 from comfyui_emo.steps.schedulers import SCHEDULER_NAMES, make_scheduler, signal_levels
 from comfyui_emo.steps.timeline import Timeline
@@ -127,13 +128,18 @@ def test_each_step_tells_the_clean_latents_that_its_prediction_means():
         torch.testing.assert_close(clean, x0, atol=0.06, rtol=0)
 
 
-def sample(
+def sample(networks, settings: SamplingSettings, samples: int = 6400, **options) -> torch.Tensor:
+    return torch.cat(list(clips_of(networks, settings, samples, **options)), dim=1)
+
+
+def clips_of(
     networks,
     settings: SamplingSettings,
     samples: int = 6400,
     progress=lambda p: None,
     motion: HeadMotion | None = None,
-) -> torch.Tensor:
+    state: SamplerState | None = None,
+):
     """10 frames of 0.4 s of voice at 25 fps, in 3 clips of 4."""
     generator = torch.Generator().manual_seed(5)
     timeline = Timeline(samples, 16000, 25, networks.config.temporal.frames_per_clip)
@@ -143,8 +149,9 @@ def sample(
     features = torch.randn(1, timeline.padded_frame_count, 20, generator=generator)
     mask = torch.ones(1, 1, 16, 16)
     motion = motion or HeadMotion(0.5)
-    clips = sample_clips(networks, reference, features, mask, motion, timeline, settings, progress)
-    return torch.cat(list(clips), dim=1)
+    return sample_clips(
+        networks, reference, features, mask, motion, timeline, settings, progress, state=state
+    )
 
 
 def test_the_tail_is_cut_to_the_voice(networks):
@@ -180,6 +187,27 @@ def test_a_clip_starts_from_the_last_frames_of_the_one_before(networks, monkeypa
         expected = networks.reference_net(latents[0, 2:4])
     for site, given in zip(expected, seen[1], strict=True):
         torch.testing.assert_close(given[0], site.output)
+
+
+@pytest.mark.parametrize("clips_done", [1, 2, 3])
+@pytest.mark.parametrize("correlation_frames", [0.0, 5.0])
+def test_a_sampler_goes_on_from_its_state_as_if_never_stopped(
+    networks, monkeypatch, clips_done, correlation_frames
+):
+    diffusion = replace(networks.config.diffusion, noise_correlation_frames=correlation_frames)
+    monkeypatch.setattr(networks, "config", replace(networks.config, diffusion=diffusion))
+    settings = SamplingSettings(2, seed=3)
+    whole = list(clips_of(networks, settings))
+    before = SamplerState.start(networks.config, (8, 8, 8), settings.seed)
+    running = clips_of(networks, settings, state=before)
+    for _ in range(clips_done):
+        next(running)
+    kept = {name: tensor.clone() for name, tensor in before.to_tensors().items()}
+    after = SamplerState.start(networks.config, (8, 8, 8), seed=0)
+    after.set_tensors(kept, clips_done)
+    rest = list(clips_of(networks, settings, state=after))
+    assert len(rest) == 3 - clips_done
+    assert all(torch.equal(a, b) for a, b in zip(whole[clips_done:], rest, strict=True))
 
 
 def test_each_clip_gets_its_own_part_of_a_speed_curve(networks, monkeypatch):

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from comfyui_emo.errors import InputError
-from comfyui_emo.steps.voice import Voice, normalise_loudness, read_voice
+from comfyui_emo.steps.voice import Voice, normalise_loudness, open_voice, read_voice
 
 
 def click_track(count: int, at: int) -> np.ndarray:
@@ -231,3 +231,58 @@ def test_silence_stays_silent(caplog):
 def test_loudness_above_full_scale_is_refused():
     with pytest.raises(InputError, match="target 3 dBFS"):
         normalise_loudness(Voice(torch.zeros(16000), 16000, "test"), 3)
+
+
+# --- voices that stay in their file ---
+
+
+def heard(voice) -> torch.Tensor:
+    return torch.cat(list(voice.blocks()))
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.mp3"])
+@pytest.mark.parametrize("span", [{}, {"start_s": 0.5, "duration_s": 1.0}])
+def test_a_voice_in_its_file_is_the_voice_in_memory(write_sound, name, span):
+    path = write_sound(name, np.random.default_rng(0).normal(0, 0.1, 100_000), 44100)
+    in_file, in_memory = open_voice(path, **span), read_voice(path, **span)
+    assert torch.equal(heard(in_file), in_memory.samples)
+    assert torch.equal(heard(in_file), heard(in_memory))
+    assert in_file.sample_count == in_memory.sample_count
+    assert (in_file.sample_rate_hz, in_file.source) == (44100, str(path))
+    assert max(len(block) for block in in_file.blocks()) <= 65536
+
+
+def test_a_digest_tells_voices_and_levels_apart(write_sound, speech):
+    path, other = write_sound("a.wav", speech, 44100), write_sound("b.wav", speech[::-1].copy(), 44100)
+    voice = open_voice(path)
+    assert voice.digest == open_voice(path).digest
+    digests = {
+        voice.digest,
+        voice.amplified(0.5).digest,
+        open_voice(path, 0.1).digest,
+        open_voice(other).digest,
+    }
+    assert len(digests) == 4
+    in_memory = read_voice(path)
+    assert in_memory.digest == read_voice(path).digest != in_memory.amplified(0.5).digest
+
+
+def test_loudness_of_a_voice_in_its_file(write_sound, speech):
+    path = write_sound("a.wav", speech, 44100)
+    in_file, in_memory = normalise_loudness(open_voice(path)), normalise_loudness(read_voice(path))
+    torch.testing.assert_close(heard(in_file), in_memory.samples)
+
+
+def test_a_file_that_changes_while_it_is_used_is_noticed(write_sound, speech):
+    voice = open_voice(write_sound("a.wav", speech, 44100))
+    write_sound("a.wav", speech[:-500], 44100)
+    with pytest.raises(InputError, match="samples, where it had 88200 before.*start again"):
+        heard(voice)
+
+
+@pytest.mark.parametrize(
+    ("samples", "message"), [(np.full(5000, np.nan), "NaN"), (np.zeros(400), "at least 0.04 s")]
+)
+def test_what_is_no_voice_is_refused_when_it_is_opened(write_sound, samples, message):
+    with pytest.raises(InputError, match=message):
+        open_voice(write_sound("a.wav", samples, 44100, "pcm_f32le"))

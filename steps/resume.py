@@ -1,0 +1,282 @@
+"""The work folder of a run: what is needed to go on after a cut at any instant.
+
+`emo-run.json` says which run it is, `clip-000012.safetensors` holds the latents of a clip and the sampler's
+state after it, `segment-0003.mp4` the encoded frames of a row of clips (see video_segments.py). Every file
+is written under another name, brought to the disk and then renamed, so each is whole or not there. Clips
+are dropped when their segment is there, but for the last one, which holds the state.
+"""
+
+import hashlib
+import json
+import logging
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from ..errors import InputError
+from .sampler_state import SamplerState
+from .video_file import cannot_write
+from .whole_file import PART_PREFIX, whole_file, write_whole
+
+log = logging.getLogger(__name__)
+
+RUN_FILE = "emo-run.json"
+_FORMAT = "comfyui-emo run 1"
+_LOCK = "emo-run.lock"
+_CLIP, _SEGMENT = r"clip-\d{6,}\.safetensors", r"segment-\d{4,}\.mp4"
+_OWN_NAME = re.compile(rf"({re.escape(PART_PREFIX)})?({_CLIP}|{_SEGMENT}|{RUN_FILE}|{_LOCK})")
+
+
+def run_name(settings: Mapping[str, str]) -> str:
+    """A name that belongs to a run's settings alone, for a work folder that no file name is known for."""
+    return f"emo-run-{hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]}"
+
+
+class RunFolder:
+    """The work folder of one run; use it in a `with` statement.
+
+    When the block ends, the folder stays for the next run of the same settings, unless nothing is in it or
+    `remove` was called.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        settings: Mapping[str, str],
+        clip_count: int,
+        clips_per_segment: int,
+        fresh: bool = False,
+    ):
+        """Nothing is read or written before the `with` block starts.
+
+        Args:
+            path: the folder, in a folder that exists; made if it is not there.
+            settings: everything that decides the result, by name. A folder with other settings is emptied,
+                and the log says which differ.
+            clip_count: clips of the whole run.
+            clips_per_segment: clips of each segment but the last.
+            fresh: empty the folder in any case.
+        """
+        self.path, self.clip_count, self.clips_per_segment = path, clip_count, clips_per_segment
+        self._settings, self._fresh = dict(settings), fresh
+        self._lock: IO[bytes] | None = None
+
+    def __enter__(self) -> "RunFolder":
+        """Raises InputError: the folder is in use, is no work folder, or cannot be written."""
+        try:
+            self.path.mkdir(exist_ok=True)
+            self._check_own()
+            self._take_lock()
+            self._prepare()
+        except OSError as error:
+            self._release()
+            raise cannot_write(self.path, error) from error
+        except BaseException:
+            self._release()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not (self._numbers("clip") or self._numbers("segment")):
+            self.remove()
+        self._release()
+
+    # --- clips ---
+
+    @property
+    def clips_done(self) -> int:
+        """Clips that need not be sampled again."""
+        clips = self._numbers("clip")
+        return clips[-1] + 1 if clips else 0
+
+    def save_clip(self, latents: Tensor, state: SamplerState) -> None:
+        """Store the latents [1, F, C, h, w] of a clip and the state after it.
+
+        Raises:
+            InputError: the file cannot be written.
+        """
+        path = self._clip(state.clips_done - 1)
+        tensors = {"latents": latents.cpu(), **state.to_tensors()}
+        try:
+            write_whole(path, save({name: tensor.contiguous() for name, tensor in tensors.items()}))
+        except OSError as error:
+            raise cannot_write(path, error) from error
+
+    def clip(self, index: int) -> Tensor:
+        """The latents of a stored clip [1, F, C, h, w]."""
+        return self._load(index)["latents"]
+
+    def restore(self, state: SamplerState) -> None:
+        """Bring a state to where it stood after the last stored clip."""
+        if self.clips_done:
+            state.set_tensors(self._load(self.clips_done - 1), self.clips_done)
+
+    def clips(
+        self, start: Callable[[], SamplerState], sample: Callable[[SamplerState], Iterator[Tensor]]
+    ) -> Iterator[Tensor]:
+        """The latents of all clips that are in no segment yet: first the stored ones, then new ones.
+
+        Args:
+            start: gives the state of a run before its first clip.
+            sample: gives the latents of the clips from a state on, and keeps that up to date. Neither is
+                called when every clip is stored.
+        """
+        for index in range(self.segments_done * self.clips_per_segment, self.clips_done):
+            yield self.clip(index)
+        if self.clips_done == self.clip_count:
+            return
+        state = start()
+        self.restore(state)
+        for latents in sample(state):
+            self.save_clip(latents, state)
+            yield latents.contiguous()  # as it comes from its file
+
+    # --- segments ---
+
+    @property
+    def segments_done(self) -> int:
+        """Segments that are encoded."""
+        return len(self._numbers("segment"))
+
+    def segment(self, index: int) -> Path:
+        """The file of a segment."""
+        return self.path / f"segment-{index:04}.mp4"
+
+    @contextmanager
+    def new_segment(self) -> Iterator[Path]:
+        """A path to write the next segment to; when it is whole, its clips are dropped but for the last.
+
+        Raises:
+            InputError: the segment cannot be written.
+        """
+        path = self.segment(self.segments_done)
+        try:
+            with whole_file(path) as part:
+                yield part
+            last = min(self.segments_done * self.clips_per_segment, self.clip_count) - 1
+            for index in self._numbers("clip"):
+                if index < last:
+                    self._clip(index).unlink()
+        except OSError as error:
+            raise cannot_write(path, error) from error
+
+    # --- the folder ---
+
+    def remove(self) -> None:
+        """Remove the run's files, and the folder if nothing else is in it."""
+        self._clear()
+        self._release()
+        with suppress(OSError):
+            (self.path / _LOCK).unlink(missing_ok=True)
+            self.path.rmdir()
+
+    def _clip(self, index: int) -> Path:
+        return self.path / f"clip-{index:06}.safetensors"
+
+    def _load(self, index: int) -> dict[str, Tensor]:
+        # Clones, because tensors out of a file's bytes lie at any address: what is computed of them shall be
+        # the same to the last bit.
+        tensors = load(self._clip(index).read_bytes())
+        return {name: tensor.clone() for name, tensor in tensors.items()}
+
+    def _numbers(self, kind: str) -> list[int]:
+        """Numbers of the stored clips or segments, in order."""
+        return sorted(int(path.stem.split("-")[1]) for path in self.path.glob(f"{kind}-*"))
+
+    def _check_own(self) -> None:
+        strange = sorted(path.name for path in self.path.iterdir() if not _OWN_NAME.fullmatch(path.name))
+        if strange:
+            raise InputError(
+                got=f"work folder {self.path} with other files in it: {', '.join(strange[:3])}",
+                allowed="a folder that is new, empty, or the work folder of an earlier run",
+                do="choose another folder",
+            )
+
+    def _prepare(self) -> None:
+        """Empty the folder unless it can be gone on with."""
+        for path in self.path.glob(f"{PART_PREFIX}*"):
+            path.unlink()
+        self._drop_damaged()
+        done, why = self.clips_done, self._reason_to_start_afresh()
+        if done and not why:
+            log.info("going on after clip %d of %d, from %s", done, self.clip_count, self.path)
+            return
+        if done or self.segments_done:
+            log.warning("starting afresh: the %d clips in %s are dropped, %s", done, self.path, why)
+        self._clear()
+        content = json.dumps({"format": _FORMAT, "settings": self._settings}, indent=2)
+        write_whole(self.path / RUN_FILE, content.encode())
+
+    def _reason_to_start_afresh(self) -> str:
+        """Why the stored clips cannot or shall not be used; empty if they can."""
+        if self._fresh:
+            return "as wanted"
+        stored = self._stored_settings()
+        names = sorted(stored.keys() | self._settings.keys())
+        changed = [name for name in names if stored.get(name) != self._settings.get(name)]
+        if changed:
+            return f"they were made with another {', another '.join(changed)}"
+        segments, clips = self._numbers("segment"), self._numbers("clip")
+        first = min(len(segments) * self.clips_per_segment, self.clip_count - 1)
+        whole = segments == list(range(len(segments))) and set(range(first, self.clips_done)) <= set(clips)
+        return "" if whole and self.clips_done >= first else "some of their files are missing"
+
+    def _drop_damaged(self) -> None:
+        """Remove the last clips as long as they cannot be read, which only a failing disk can cause."""
+        for index in reversed(self._numbers("clip")):
+            try:
+                self._load(index)
+                return
+            except SafetensorError:
+                log.warning("%s is damaged and sampled again", self._clip(index))
+                self._clip(index).unlink()
+
+    def _stored_settings(self) -> dict[str, str]:
+        try:
+            stored = json.loads((self.path / RUN_FILE).read_bytes())
+            return stored["settings"] if stored["format"] == _FORMAT else {}
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return {}
+
+    def _clear(self) -> None:
+        with suppress(FileNotFoundError):
+            for path in self.path.iterdir():
+                if _OWN_NAME.fullmatch(path.name) and path.name != _LOCK:
+                    path.unlink(missing_ok=True)
+
+    # --- one run at a time ---
+
+    def _take_lock(self) -> None:
+        self._lock = (self.path / _LOCK).open("wb")
+        try:
+            if sys.platform == "win32":
+                import msvcrt
+
+                msvcrt.locking(self._lock.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                import fcntl
+
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):  # the second on Windows
+            raise InputError(
+                got=f"work folder {self.path}, which another run is using",
+                allowed="one run in a work folder at a time",
+                do="wait until that run is done, or choose another work folder",
+            ) from None
+        except OSError as error:
+            log.info("%s cannot be locked (%s): do not run this twice at once", self.path, error.strerror)
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
