@@ -21,7 +21,7 @@ from host.page import chromium, comfy_page, opened_page, shots  # noqa: F401 - f
 
 ROOT = Path(__file__).resolve().parents[2]
 WHY_SKIPPED = "no host: set COMFYUI_PATH to a ComfyUI folder (make test-host COMFYUI_PATH=...)"
-_START_LIMIT_S, _RUN_LIMIT_S = 300, 300
+_START_LIMIT_S, _RUN_LIMIT_S = 300, 600
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,10 +1,12 @@
 """The workflows that come with the pack, checked against the blocks' declarations."""
 
 import json
+from itertools import combinations
 from pathlib import Path
 from uuid import UUID
 
 import pytest
+from PIL import Image
 
 from comfyui_emo import NODE_CLASS_MAPPINGS
 
@@ -14,11 +16,32 @@ WIDGET_TYPES = {"INT": int, "FLOAT": (int, float), "STRING": str, "BOOLEAN": boo
 
 # The host's own blocks as ComfyUI 0.8.0 declares them: sockets in, sockets out, number of widgets' values.
 CORE = {
+    "AudioConcat": ({"audio1": "AUDIO", "audio2": "AUDIO"}, ["AUDIO"], 1),
+    "CheckpointLoaderSimple": ({}, ["MODEL", "CLIP", "VAE"], 1),
+    "CLIPTextEncode": ({"clip": "CLIP"}, ["CONDITIONING"], 1),
+    "EmptyLatentImage": ({}, ["LATENT"], 3),
+    "ImageStitch": ({"image1": "IMAGE", "image2": "IMAGE"}, ["IMAGE"], 4),
+    "ImageUpscaleWithModel": ({"upscale_model": "UPSCALE_MODEL", "image": "IMAGE"}, ["IMAGE"], 0),
+    "KSampler": (
+        {
+            "model": "MODEL",
+            "positive": "CONDITIONING",
+            "negative": "CONDITIONING",
+            "latent_image": "LATENT",
+        },
+        ["LATENT"],
+        7,
+    ),
     "LoadImage": ({}, ["IMAGE", "MASK"], 2),
     "LoadAudio": ({}, ["AUDIO"], 3),
     "PreviewImage": ({"images": "IMAGE"}, [], 0),
     "SaveVideo": ({"video": "VIDEO"}, [], 3),
+    "UpscaleModelLoader": ({}, ["UPSCALE_MODEL"], 1),
+    "VAEDecode": ({"samples": "LATENT", "vae": "VAE"}, ["IMAGE"], 0),
 }
+LOADERS = {"CheckpointLoaderSimple": "checkpoints", "UpscaleModelLoader": "upscale_models"}
+TITLE_PX = 30
+THUMBNAIL_PX, THUMBNAIL_BYTES = 512, 60_000
 NOTES = {"Note", "MarkdownNote"}
 
 
@@ -49,13 +72,40 @@ def nodes(workflow):
     return {node["id"]: node for node in workflow["nodes"]}
 
 
-def test_there_is_a_simple_and_a_full_workflow():
-    assert {path.stem for path in WORKFLOWS} >= {"talk-simple", "talk-blocks"}
+def test_the_workflows_are_these():
+    names = ["face-in-large-picture", "long-voice", "portrait-from-image-model", "song-speed-curve"]
+    assert [path.stem for path in WORKFLOWS] == [*names, "talk-blocks", "talk-simple"]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_every_workflow_has_a_small_thumbnail(path):
+    thumbnail = path.with_suffix(".jpg")
+    assert thumbnail.stat().st_size < THUMBNAIL_BYTES
+    with Image.open(thumbnail) as picture:
+        assert picture.format == "JPEG" and max(picture.size) == THUMBNAIL_PX
+
+
+def test_no_node_lies_over_another(nodes):
+    corners = [(*node["pos"], *node["size"]) for node in nodes.values()]
+    boxes = [(x, y, x + width, y + height) for x, y, width, height in corners]
+    for (left, top, right, bottom), (x, y, x_end, y_end) in combinations(boxes, 2):
+        assert right <= x or x_end <= left or bottom <= y - TITLE_PX or y_end <= top - TITLE_PX
+
+
+def test_weights_are_named_with_their_public_source(nodes):
+    for node in nodes.values():
+        if node["type"] in LOADERS:
+            (model,) = node["properties"]["models"]
+            assert model["name"] == node["widgets_values"][0]
+            assert model["directory"] == LOADERS[node["type"]]
+            assert model["url"].startswith("https://") and model["url"].endswith("/" + model["name"])
 
 
 def test_every_workflow_has_a_note_and_known_nodes(nodes):
     types = {node["type"] for node in nodes.values()}
     assert types & NOTES
+    notes = [node["widgets_values"][0] for node in nodes.values() if node["type"] in NOTES]
+    assert all(note.startswith("# ") and len(note) > 200 for note in notes)
     assert types - NOTES - set(CORE) <= set(NODE_CLASS_MAPPINGS)
 
 
