@@ -14,12 +14,12 @@ from .guidance import denoise_halves, picture_features, prepare_halves
 from .noise import clip_noise
 from .portrait import FittedPortrait
 from .region_masks import key_point_drawing, lip_region, rectangle, voice_regions, widened
+from .resampling import resampled
 from .sampling import OnProgress, Progress, SamplingSettings
 from .schedulers import make_scheduler
 from .timeline import Timeline
 from .voice import VoiceSource
-from .voice_encoding import encoder_samples
-from .voice_rows import voice_rows
+from .voice_rows import SAMPLE_RATE_HZ, voice_rows
 from .windows import WindowedConditions, denoise_windows, whole_windows
 
 # How much larger than the face its mask is, a side: the published preparations of the two kinds of mask.
@@ -111,7 +111,7 @@ def animate_published(
     count = timeline.padded_frame_count
     if loop.kind == "windows":
         count = whole_windows(timeline.frame_count, window, loop)
-    samples = encoder_samples(voice).to(device)
+    samples = torch.cat(list(resampled(voice.blocks(), voice.sample_rate_hz, SAMPLE_RATE_HZ))).to(device)
     rows = voice_rows(networks.voice_encoder, samples, count, timeline.fps, config.audio)  # type: ignore[arg-type]
     portrait = networks.autoencoder.encode(fitted.pixels.to(device)).to(dtype)  # type: ignore[union-attr]
     run = PublishedRun(

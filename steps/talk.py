@@ -36,7 +36,6 @@ from .whole_file import whole_file
 
 log = logging.getLogger(__name__)
 
-
 @dataclass(frozen=True)
 class TalkRequest:
     """What to animate, and how.
@@ -86,18 +85,11 @@ def animate(
     The networks are on `device`.
     """
     if is_published(model):
-        timeline = talk_timeline(model, request)
-        yield from animate_published(
-            model, fitted, request.voice, timeline, request.sampling, device, on_progress
-        )
+        voice, timeline = request.voice, talk_timeline(model, request)
+        yield from animate_published(model, fitted, voice, timeline, request.sampling, device, on_progress)
         return
     for latents in _sample(model, fitted, request, device, on_progress):
         yield decode_clip(model.networks, latents)
-
-
-def is_published(model: LoadedModel) -> bool:
-    """Whether the model hears a voice in the way of a published family, which has a loop of its own."""
-    return model.config.audio.features != "resampled"
 
 
 def _sample(
@@ -180,8 +172,7 @@ def talk(
     A run that is cut at any instant leaves no mp4, and in its work folder what the next call needs to go on:
     the same model, request, device and work folder then give the same file as if nothing had happened. At
     most the clip that was being sampled is lost. With another request the work folder is emptied, which the
-    log says. The folder is removed once the mp4 is there. Models of published families cannot be gone on with
-    yet: their runs leave nothing.
+    log says. The folder is removed once the mp4 is there.
 
     Args:
         model: whose networks are on the device.
@@ -203,11 +194,10 @@ def talk(
     picture = PictureFormat(defaults.width_px, defaults.height_px)
     settings = run_settings(model, request, device, picture)
     marks = prepare_marks(marking, _origin(model, settings), picture.width_px, picture.height_px)
-    if is_published(model):
-        log.info("a run of %s starts from its beginning if it is stopped", model.config.name)
-        _write_in_one_piece(model, request, output, device, picture, on_progress, marks)
-        return timeline
     settings["marks"] = marks.in_frames
+    if is_published(model):
+        _talk_at_once(model, request, output, device, on_progress, marks)
+        return timeline
     folder = work_folder or default_work_folder(output)
     per_segment = clips_per_segment(timeline.frames_per_clip)
     with RunFolder(folder, settings, timeline.clip_count, per_segment, fresh) as run:
@@ -223,26 +213,32 @@ def talk(
     return timeline
 
 
-def _write_in_one_piece(
+def is_published(model: LoadedModel) -> bool:
+    """Whether a model hears the voice in the way of one of the published families, not in this project's."""
+    return model.config.audio.features != "resampled"
+
+
+def _origin(model: LoadedModel, settings: dict[str, str]) -> Origin:
+    """What the marks say that the video is made from."""
+    return Origin(
+        model.config.name, settings["model"], settings["portrait"], settings["voice"], json.dumps(settings)
+    )
+
+
+def _talk_at_once(
     model: LoadedModel,
     request: TalkRequest,
     output: Path,
     device: torch.device,
-    picture: PictureFormat,
     on_progress: OnProgress,
     marks: Marks,
 ) -> None:
-    """Write frames as they come; on any exception no file is left."""
+    """A published model's video: written in one run, for its windows overlap over the whole of it."""
+    log.info("a run of %s cannot be continued after a cut", model.config.name)
+    timeline = talk_timeline(model, request)
     fitted = fit_to_model(request.portrait, request.region, model.config)
-    writer = VideoWriter(
-        output,
-        talk_timeline(model, request),
-        request.voice,
-        picture.width_px,
-        picture.height_px,
-        marks=marks,
-    )
-    with writer:
+    size = (model.config.defaults.width_px, model.config.defaults.height_px)
+    with VideoWriter(output, timeline, request.voice, *size, marks=marks) as writer:
         for frames in animate(model, fitted, request, device, on_progress):
             writer.write(frames)
 
@@ -277,13 +273,6 @@ def _write_segments(
         ):
             for latents in islice(clips, run.clips_per_segment):
                 segment.write(decode_clip(model.networks, latents.to(device), frames_at_once))
-
-
-def _origin(model: LoadedModel, settings: dict[str, str]) -> Origin:
-    """What the marks say that the video is made from."""
-    return Origin(
-        model.config.name, settings["model"], settings["portrait"], settings["voice"], json.dumps(settings)
-    )
 
 
 def _join(run: RunFolder, output: Path, timeline: Timeline, voice: VoiceSource, marks: Marks) -> None:

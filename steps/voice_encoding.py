@@ -19,11 +19,6 @@ from .voice import VoiceSource
 _CHUNKS_KEPT = 2
 
 
-def encoder_samples(voice: VoiceSource) -> Tensor:
-    """A whole voice at the encoders' rate [N]."""
-    return torch.cat(list(resampled(voice.blocks(), voice.sample_rate_hz, SAMPLE_RATE_HZ)))
-
-
 @torch.inference_mode()
 def encode_voice(
     networks: EmoNetworks, voice: VoiceSource, timeline: Timeline, device: torch.device
@@ -38,7 +33,7 @@ def encode_voice(
             allowed="a model of this project, block by block",
             do="use `comfyui-emo talk --model`, which knows that way",
         )
-    samples = encoder_samples(voice).to(device)
+    samples = torch.cat(list(resampled(voice.blocks(), voice.sample_rate_hz, SAMPLE_RATE_HZ))).to(device)
     encoder: VoiceEncoder = networks.voice_encoder  # type: ignore[assignment]
     features = encoder.features_at(samples, timeline.padded_frame_count, float(timeline.fps))
     return features.flatten(1)[None]

@@ -47,6 +47,16 @@ class Outcome:
         return next(body["exception_message"] for name, body in self.messages if name == "execution_error")
 
     @property
+    def failed_node(self) -> str:
+        """The block that stopped the run."""
+        return next(body["node_id"] for name, body in self.messages if name == "execution_error")
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the user stopped the run."""
+        return any(name == "execution_interrupted" for name, _ in self.messages)
+
+    @property
     def cached(self) -> set[str]:
         """Blocks that were not run again."""
         return set(next(body["nodes"] for name, body in self.messages if name == "execution_cached"))
@@ -55,8 +65,8 @@ class Outcome:
 class Host:
     """A running ComfyUI with folders of its own."""
 
-    def __init__(self, base: Path, url: str):
-        self.base, self.url = base, url
+    def __init__(self, base: Path, url: str, process_id: int):
+        self.base, self.url, self.process_id = base, url, process_id
 
     def get(self, path: str) -> Any:
         with urllib.request.urlopen(self.url + path, timeout=60) as answer:
@@ -72,6 +82,12 @@ class Host:
     def queue(self, prompt: dict[str, Any], **extra: Any) -> str:
         """Queue a prompt in the API form; its id."""
         return self.post("/prompt", {"prompt": prompt, **extra})["prompt_id"]
+
+    def refused(self, prompt: dict[str, Any]) -> dict[str, Any]:
+        """What the host says of a prompt that it does not queue."""
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            self.queue(prompt)
+        return json.load(caught.value)
 
     def wait(self, prompt_id: str, limit_s: float = _RUN_LIMIT_S) -> Outcome:
         """Wait for a queued prompt to end."""
@@ -95,6 +111,12 @@ class Host:
     @property
     def input_folder(self) -> Path:
         return self.base / "input"
+
+    def files(self) -> set[Path]:
+        """All inputs and results; not the small copies of pictures that the face editor shows."""
+        folders = (self.base / name for name in ("input", "output", "temp"))
+        found = (path for folder in folders for path in folder.rglob("*") if path.is_file())
+        return {path for path in found if not path.name.startswith("EMO_face_")}
 
 
 def _python_of(comfyui: Path) -> str:
@@ -126,10 +148,15 @@ def _wait_for_start(process: subprocess.Popen, url: str, log: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def start_host(tmp_path_factory) -> Iterator[Any]:
+def host_python() -> str:
+    """The Python that the host runs with."""
+    return _python_of(Path(os.environ["COMFYUI_PATH"]).resolve())
+
+
+@pytest.fixture(scope="session")
+def start_host(tmp_path_factory, host_python) -> Iterator[Any]:
     """Starts a ComfyUI on the CPU with this pack as its only custom node; all are stopped at the end."""
     comfyui = Path(os.environ["COMFYUI_PATH"]).resolve()
-    python = _python_of(comfyui)
     running: list[subprocess.Popen] = []
 
     def start(*options: str) -> Host:
@@ -139,13 +166,13 @@ def start_host(tmp_path_factory) -> Iterator[Any]:
         (base / "custom_nodes" / "ComfyUI-EMO").symlink_to(ROOT)
         port, log = _free_port(), base / "host.log"
         options = ("--base-directory", str(base), "--disable-auto-launch", "--disable-api-nodes", *options)
-        command = [python, str(comfyui / "main.py"), "--cpu", "--port", str(port), *options]
+        command = [host_python, str(comfyui / "main.py"), "--cpu", "--port", str(port), *options]
         with log.open("wb") as stream:
             process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, cwd=comfyui)
         running.append(process)
         url = f"http://127.0.0.1:{port}"
         _wait_for_start(process, url, log)
-        return Host(base, url)
+        return Host(base, url, process.pid)
 
     yield start
     for process in running:

@@ -17,7 +17,7 @@ from comfyui_emo.steps.head_motion import HeadMotion
 from comfyui_emo.steps.portrait import Portrait
 from comfyui_emo.steps.region_masks import key_point_drawing, lip_region, voice_regions
 from comfyui_emo.steps.sampling import Progress, SamplingSettings
-from comfyui_emo.steps.talk import TalkRequest, part_count, talk_frames
+from comfyui_emo.steps.talk import TalkRequest, animate, fit_to_model, part_count
 from comfyui_emo.steps.voice import Voice
 
 FACE = FaceRegion(30, 20, 60, 80)
@@ -59,7 +59,9 @@ def request(model: LoadedModel, seed: int = 0, frequency: float = 0.05, guidance
 
 
 def frames_of(model: LoadedModel, wanted: TalkRequest, told: list[Progress] | None = None) -> torch.Tensor:
-    parts = talk_frames(model, wanted, torch.device("cpu"), (told if told is not None else []).append)
+    fitted = fit_to_model(wanted.portrait, wanted.region, model.config)
+    on_progress = (told if told is not None else []).append
+    parts = animate(model, fitted, wanted, torch.device("cpu"), on_progress)
     return torch.cat(list(parts))
 
 
