@@ -26,7 +26,7 @@ LEAST_SIDE_PX = 96
 """Below, a picture has too few pixels for the mark."""
 
 _STRENGTH = {1: 2.2, 2: 0.6}
-"""Root mean square of the mark in grey levels, by tiles on the short side: 41 and 52 dB of PSNR."""
+"""Root mean square of the mark in grey levels, by tiles on the short side: 41 and 51 dB of PSNR."""
 
 _PILOT_TARGET = 2.5  # times that of a chip
 _ITERATIONS, _STEP, _MOMENTUM, _TARGET_RATE = 10, 0.5, 0.6, 0.7
