@@ -64,7 +64,7 @@ class Plan:
     decoder_steps: int = 8000
     images: int = 6000
     clips: int = 2500
-    stage_steps: tuple[int, int, int] = (2600, 3200, 0)
+    stage_steps: tuple[int, int, int] = (2600, 14200, 0)
 
 
 SHORT_PLAN = Plan(
