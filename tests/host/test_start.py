@@ -10,6 +10,6 @@ def test_every_block_is_announced_with_its_title(comfy):
 
 
 def test_the_log_holds_no_error_of_the_pack(comfy):
-    log = (comfy.base / "host.log").read_text()
+    log = (comfy.base / "host.log").read_text().split("got prompt")[0]  # later tests provoke errors
     assert "IMPORT FAILED" not in log
     assert "Traceback" not in log
