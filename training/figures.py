@@ -105,6 +105,15 @@ def weighted_psnr_db(frames: Tensor, drawn: Tensor, weights: Tensor) -> Tensor:
     return -10 * torch.log10(error.clamp(min=10**-9.9))
 
 
+def coarse_psnr_db(frames: Tensor, drawn: Tensor, weights: Tensor, factor: int) -> Tensor:
+    """As `weighted_psnr_db`, of the pictures `factor` times smaller: colours and shapes, not fine edges.
+
+    Only small pixels that lie wholly where the weights are 1 count.
+    """
+    inside = (F.avg_pool2d(weights, factor) > 1 - 1e-6).float()
+    return weighted_psnr_db(F.avg_pool2d(frames, factor), F.avg_pool2d(drawn, factor), inside)
+
+
 def nearest_shift_psnr_db(frames: Tensor, drawn: Tensor, weights: Tensor, reach_px: int) -> Tensor:
     """As `weighted_psnr_db`, but the drawn picture and its weights may move by up to reach_px pixels: [N]."""
     padding = (reach_px,) * 4

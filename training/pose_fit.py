@@ -20,7 +20,7 @@ _STEPS = {
 _SHARES = dict.fromkeys(("open", "wide", "round", "teeth", "blink"), (0.0, 1.0))
 _DAMPING = 0.02
 REDUCTIONS = (2, 1)  # sizes of the pictures, full size last
-STEPS_A_SIZE = 2
+STEPS_A_SIZE = 6
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def _step(frames: Tensor, identity: AvatarIdentity, states: Tensor, drawn: Tenso
 
 
 def _fit(frames: Tensor, identity: AvatarIdentity, states: Tensor) -> PoseFit:
-    """A few steps at one size of the pictures, each kept where it helps."""
+    """Steps at one size of the pictures, each kept where it helps."""
     best, drawn, weights = _compare(frames, identity, states)
     for _ in range(STEPS_A_SIZE):
         moved = _step(frames, identity, best.states, drawn, weights)

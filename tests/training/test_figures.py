@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from comfyui_emo.training.figures import (
     at_seams,
+    coarse_psnr_db,
     frame_differences,
     gradient_energy,
     head_velocity,
@@ -150,3 +151,19 @@ def test_mean_where_says_when_there_is_nothing_to_average():
     values = torch.tensor([1.0, 2.0, 6.0])
     assert mean_where(values, values > 1) == 4.0
     assert mean_where(values, values > 9) is None
+
+
+def test_the_coarse_psnr_sees_a_change_of_colour_but_no_checkerboard():
+    drawn, weights = torch.full((1, 3, 16, 16), 0.5), torch.ones(1, 1, 16, 16)
+    board = (torch.arange(16).view(-1, 1) + torch.arange(16)) % 2 * 0.2 - 0.1
+    assert weighted_psnr_db(drawn + board, drawn, weights)[0] == pytest.approx(20)
+    assert coarse_psnr_db(drawn + board, drawn, weights, 4)[0] > 90
+    assert coarse_psnr_db(drawn + 0.1, drawn, weights, 4)[0] == pytest.approx(20, abs=1e-4)
+
+
+def test_the_coarse_psnr_leaves_out_what_is_partly_outside():
+    drawn, weights = torch.full((1, 3, 16, 16), 0.5), torch.zeros(1, 1, 16, 16)
+    weights[..., :9] = 1
+    frames = drawn.clone()
+    frames[..., 8:] = 1.0
+    assert coarse_psnr_db(frames, drawn, weights, 4)[0] > 90
