@@ -10,6 +10,7 @@ from ..models.build import EmoNetworks
 from ..models.checkpoints.emo import LoadedModel
 from ..models.checkpoints.open_model import missing_files
 from ..models.config import EmoConfig
+from ..models.voice_encoder import VoiceEncoder
 from .decoding import decode_clip
 from .portrait import FittedPortrait
 from .published_sampling import PublishedRun, generated_frame_count, portrait_of, sample_published
@@ -30,9 +31,9 @@ def require_voice_driven(config: EmoConfig) -> None:
         )
 
 
-def require_complete(model: LoadedModel) -> None:
-    """Raises WeightsError: the autoencoder or the voice encoder of a model has not been loaded."""
-    missing = missing_files(model.networks)
+def require_complete(model: LoadedModel, *parts: str) -> None:
+    """Raises WeightsError: "autoencoder" or "voice_encoder", as far as named, has not been loaded."""
+    missing = [file for part, file in missing_files(model.networks).items() if part in parts]
     if missing:
         raise WeightsError(
             got=f"{model.config.name} in {model.path} without "
@@ -44,12 +45,20 @@ def require_complete(model: LoadedModel) -> None:
 
 @torch.inference_mode()
 def encode_rows(
-    networks: EmoNetworks, voice: VoiceSource, timeline: Timeline, device: torch.device
+    networks: EmoNetworks,
+    voice: VoiceSource,
+    timeline: Timeline,
+    device: torch.device,
+    encoder: VoiceEncoder | None = None,
 ) -> Tensor:
-    """What every generated frame hears of a voice [1, N, rows, D], float32 on the device."""
+    """What every generated frame hears of a voice [1, N, rows, D], float32 on the device.
+
+    encoder: on the device; None: the model's own.
+    """
     samples = encoder_samples(voice).to(device)
     count = generated_frame_count(networks.config, timeline)
-    return voice_rows(networks.voice_encoder, samples, count, timeline.fps, networks.config.audio)  # type: ignore[arg-type]
+    heard = encoder or networks.voice_encoder
+    return voice_rows(heard, samples, count, timeline.fps, networks.config.audio)  # type: ignore[arg-type]
 
 
 def animate_published(
@@ -69,7 +78,7 @@ def animate_published(
         InputError: the model wants more than a voice, or the portrait or a setting does not suit it.
     """
     require_voice_driven(model.config)
-    require_complete(model)
+    require_complete(model, "autoencoder", "voice_encoder")
     networks = model.networks
     coder = networks.autoencoder
     latents = coder.encode(fitted.pixels.to(device))  # type: ignore[union-attr]

@@ -93,6 +93,9 @@ def write_published(folder: Path, family: Family, dtype: torch.dtype = torch.flo
             tensors = load_file(recordings / f"{plain}.safetensors")
             own = {name: value.to(dtype) for name, value in tensors.items()}
             torch.save(own, folder / f"{file.name}.pth")
+            temporal = {name: value for name, value in own.items() if ".motion_modules." in name}
+            if file.name == "denoising_unet" and temporal:  # as V-Express publishes them, a second time
+                torch.save(temporal, folder / "motion_module.pth")
     write_external(folder, family)
 
 

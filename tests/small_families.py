@@ -18,7 +18,7 @@ _VOICE = {"width": 24, "heads": 4, "feedforward_width": 32, "position_kernel": 1
 def _small(config: Any, **parts: dict[str, Any]) -> Any:
     parts = {
         "spatial": {"channels": (32, 64, 64, 64), "heads": 4, "norm_groups": 8},
-        "defaults": {"width_px": SIDE_PX, "height_px": SIDE_PX},
+        "defaults": {"width_px": SIDE_PX, "height_px": SIDE_PX, "steps": 2},
         **parts,
     }
     return replace(config, **{name: replace(getattr(config, name), **own) for name, own in parts.items()})

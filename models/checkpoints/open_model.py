@@ -97,7 +97,7 @@ def attach_external(networks: EmoNetworks, own: Iterable[WeightSource], shared: 
     """
     for source in own:
         _attach(networks, source)
-    for file in missing_files(networks):
+    for file in missing_files(networks).values():
         for folder in shared:
             for path in weight_files(folder):
                 if re.search(file.path, path.relative_to(folder).as_posix(), re.IGNORECASE):
@@ -117,9 +117,7 @@ def _attach(networks: EmoNetworks, source: WeightSource) -> None:
         log.info("left aside: %s", error.got)
 
 
-def missing_files(networks: EmoNetworks) -> list[ExternalFile]:
-    """What a model still needs beside its own weights."""
-    missing = [] if networks.autoencoder is not None else [PICTURE_AUTOENCODER]
-    if networks.voice_encoder is None:
-        missing.append(voice_encoder_file(networks.config))
-    return missing
+def missing_files(networks: EmoNetworks) -> dict[str, ExternalFile]:
+    """What a model still needs beside its own weights: published files by the part that they are."""
+    parts = {"autoencoder": PICTURE_AUTOENCODER, "voice_encoder": voice_encoder_file(networks.config)}
+    return {name: file for name, file in parts.items() if getattr(networks, name) is None}
