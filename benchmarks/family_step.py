@@ -11,7 +11,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from comfyui_emo.models.build import build_networks
-from comfyui_emo.models.checkpoints.families import family_named
+from comfyui_emo.models.checkpoints.tables import family_named
 from comfyui_emo.models.region_audio import VoiceRegions
 from comfyui_emo.steps.guidance import Halves, picture_features, prepare_halves
 

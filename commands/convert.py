@@ -8,7 +8,8 @@ from tqdm import tqdm
 
 from ..errors import InputError
 from ..models.checkpoints.convert import convert
-from ..models.checkpoints.families import FAMILIES, family_named, find_assembly, open_all
+from ..models.checkpoints.families import find_assembly, open_all
+from ..models.checkpoints.tables import FAMILIES, family_named
 from .checks import check_output_folder
 
 

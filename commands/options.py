@@ -35,6 +35,13 @@ def _add_machine_options(parser: argparse.ArgumentParser) -> None:
         "echomimic-acc, echomimic-pose, echomimic-pose-acc, v-express",
     )
     group.add_argument(
+        "--dtype",
+        choices=("auto", "float32", "bfloat16", "float16"),
+        default="auto",
+        help="what the denoising networks compute in (default: auto, which is float32 on a CPU, where it is "
+        "fastest, and elsewhere what the weights are stored in)",
+    )
+    group.add_argument(
         "--device",
         default="auto",
         metavar="NAME",

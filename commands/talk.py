@@ -7,12 +7,14 @@ from pathlib import Path
 
 import torch
 
+from ..models.build import denoise_in
 from ..models.checkpoints.emo import LoadedModel, load_model
 from ..models.checkpoints.open_model import open_model
 from ..models.config import SamplingDefaults
 from ..steps.face_region import FaceRegion, find_face_region, parse_region, read_mask
 from ..steps.marking.terms import show_terms
 from ..steps.memory import frames_decoded_at_once
+from ..steps.model_card import describe_model
 from ..steps.portrait import Portrait, read_portrait
 from ..steps.talk import TalkRequest, part_count, talk
 from ..steps.timeline import Timeline, parse_fps
@@ -37,8 +39,8 @@ def run(arguments: argparse.Namespace) -> str:
     portrait = read_portrait(arguments.image)
     region = _region(arguments, portrait)
     voice = _voice(arguments)
-    model = open_model(arguments.model, arguments.family) if arguments.model else load_model()
-    _tell(model)
+    model = _open(arguments, device)
+    log.info(describe_model(model))
     show_terms(model.config.name)
     defaults = model.config.defaults
     request = TalkRequest(
@@ -66,19 +68,15 @@ def run(arguments: argparse.Namespace) -> str:
     return _summary(arguments.out, timeline, defaults, time.perf_counter() - started_s)
 
 
-def _tell(model: LoadedModel) -> None:
-    """Say which published model is used, under which licence, with which defaults."""
-    if "family" in model.training:
-        defaults = model.config.defaults
-        log.warning(
-            "%s, licence of the weights: %s; by default %d steps, guidance %g, %g fps, clips of %d frames",
-            model.training["title"],
-            model.training["licence"],
-            defaults.steps,
-            defaults.voice_guidance,
-            defaults.fps,
-            model.config.temporal.frames_per_clip,
-        )
+def _open(arguments: argparse.Namespace, device: torch.device) -> LoadedModel:
+    """The model, the networks that denoise in the dtype that was chosen."""
+    chosen = None if arguments.dtype == "auto" else getattr(torch, arguments.dtype)
+    if chosen is None and device.type == "cpu":
+        chosen = torch.float32
+    model = open_model(arguments.model, arguments.family, chosen) if arguments.model else load_model()
+    if chosen is not None:
+        denoise_in(model.networks, chosen)
+    return model
 
 
 def _check(arguments: argparse.Namespace) -> torch.device:

@@ -4,7 +4,7 @@ Everything of the host is imported inside functions, so that the blocks are decl
 """
 
 from .compute import DTYPES, compute_device, compute_dtype, manage
-from .display import Report, file_entry, native_video, progress, show, show_video, workflow_metadata
+from .display import Report, file_entry, native_video, progress, say, show, show_video, workflow_metadata
 from .folders import (
     MODEL_FOLDER,
     find_model_file,
@@ -13,6 +13,8 @@ from .folders import (
     model_folders,
     model_path,
     output_path,
+    published_folders,
+    shared_folders,
 )
 from .present import hosted
 
@@ -33,6 +35,9 @@ __all__ = [
     "native_video",
     "output_path",
     "progress",
+    "published_folders",
+    "shared_folders",
+    "say",
     "show",
     "show_video",
     "workflow_metadata",

@@ -41,8 +41,8 @@ def _on_screen(total: int, node_id: str | None) -> Report:
         if wants_preview and picture is not None:
             preview = ("JPEG", _pillow_image(picture()), options.args.preview_size)
         bar.update_absolute(done, total, preview)
-        if text and node_id is not None:
-            host_module("server").PromptServer.instance.send_progress_text(text, node_id)
+        if text:
+            say(text, node_id)
 
     return report
 
@@ -51,6 +51,12 @@ def _pillow_image(pixels: "torch.Tensor") -> Any:
     from PIL import Image
 
     return Image.fromarray((pixels.clamp(0, 1) * 255).round().byte().cpu().numpy())
+
+
+def say(text: str, node_id: str | None) -> None:
+    """Show a text on a block, where there is a page."""
+    if hosted() and node_id is not None:
+        host_module("server").PromptServer.instance.send_progress_text(text, node_id)
 
 
 def _in_terminal(total: int) -> Report:

@@ -12,6 +12,9 @@ MODEL_FOLDER = "emo"
 
 _WEIGHTS_SUFFIX = ".safetensors"
 _DETECTOR_SUFFIX = ".pth"
+_PUBLISHED_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
+# Folders below a model's own in which its files may lie.
+_PUBLISHED_DEPTH = 3
 
 
 def model_folders() -> list[Path]:
@@ -37,24 +40,52 @@ def model_files() -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for folder, path in found)
 
 
+def published_folders() -> dict[str, list[str]]:
+    """Folders of published files in the folders of models, each with its files' names without endings."""
+    found: dict[str, list[str]] = {}
+    for folder in model_folders():
+        for path, _, names in os.walk(folder, followlinks=True):
+            inside = Path(path).relative_to(folder)
+            stems = [Path(name).stem for name in names if Path(name).suffix.lower() in _PUBLISHED_SUFFIXES]
+            for top in inside.parts[:1] if len(inside.parts) <= _PUBLISHED_DEPTH else ():
+                found.setdefault(top, []).extend(stems)
+    return dict(sorted(found.items()))
+
+
+def shared_folders() -> list[Path]:
+    """Where autoencoders and voice encoders of many models lie."""
+    if not hosted():
+        return [folder for folder in (Path("models/vae"), Path("models/audio_encoders")) if folder.is_dir()]
+    folder_paths = host_module("folder_paths")
+    kinds = [kind for kind in ("vae", "audio_encoders") if kind in folder_paths.folder_names_and_paths]
+    folders = [Path(folder) for kind in kinds for folder in folder_paths.get_folder_paths(kind)]
+    return [folder for folder in folders if folder.is_dir()]
+
+
 def find_model_file(name: str) -> Path | None:
     """A file of this name in the folders; None if there is none."""
     found = (folder / name for folder in model_folders())
     return next((path for path in found if path.is_file()), None)
 
 
+def find_model_folder(name: str) -> Path | None:
+    """A folder of this name in the folders; None if there is none."""
+    found = (folder / name for folder in model_folders())
+    return next((path for path in found if path.is_dir()), None)
+
+
 def model_path(name: str) -> Path:
-    """A file of this name in the folders.
+    """A file, or a folder of published files, of this name in the folders.
 
     Raises:
         WeightsError: there is none.
     """
-    path = find_model_file(name)
+    path = find_model_file(name) or find_model_folder(name)
     if path is None:
         raise WeightsError(
-            got=f"no file {name}",
+            got=f"no file or folder {name}",
             allowed=f"a model in {', '.join(str(folder) for folder in model_folders())}",
-            do="put the file there, or choose the bundled model",
+            do="put it there, or choose the bundled model",
         )
     return path
 

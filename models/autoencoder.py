@@ -5,45 +5,12 @@ picture size for most of its layers, which two CPU cores cannot do faster than p
 4x4 pixel-unshuffle and leave by pixel-shuffles, so no layer is wider than half the picture.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import InputError
-
-
-@dataclass(frozen=True)
-class AutoencoderConfig:
-    """Sizes of the autoencoder.
-
-    Attributes:
-        latent_channels: channels of a latent.
-        channels: widths at 1/4, at 1/8 and (decoder only) at 1/2 of the picture's side.
-        encoder_layers: residual blocks at 1/4 and at 1/8 in the encoder.
-        decoder_layers: residual blocks at 1/8, 1/4 and 1/2 in the decoder.
-        norm_groups: groups of every GroupNorm.
-    """
-
-    latent_channels: int = 8
-    channels: tuple[int, int, int] = (64, 96, 32)
-    encoder_layers: tuple[int, int] = (2, 2)
-    decoder_layers: tuple[int, int, int] = (2, 3, 1)
-    norm_groups: int = 8
-
-    def __post_init__(self) -> None:
-        if any(width % self.norm_groups for width in self.channels):
-            raise InputError(
-                got=f"autoencoder channels {self.channels} with norm_groups {self.norm_groups}",
-                allowed="widths that norm_groups divides",
-                do="change channels or norm_groups",
-            )
-
-    @property
-    def downscale(self) -> int:
-        """Picture side over latent side."""
-        return 8
+from .autoencoder_config import AutoencoderConfig
 
 
 class ResidualBlock(nn.Module):

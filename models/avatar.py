@@ -1,6 +1,6 @@
 """The configuration of the bundled avatar model: the whole EMO architecture, small."""
 
-from .autoencoder import AutoencoderConfig
+from .autoencoder_config import AutoencoderConfig
 from .config import (
     AudioConfig,
     DiffusionConfig,

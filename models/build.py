@@ -61,6 +61,13 @@ def build_networks(config: EmoConfig, device: str | torch.device = "cpu") -> Emo
         return EmoNetworks(config).eval()
 
 
+def denoise_in(networks: EmoNetworks, dtype: torch.dtype) -> None:
+    """Bring the networks that denoise to a dtype; autoencoder and voice encoder stay in float32."""
+    for name, part in networks.named_children():
+        if name not in ("autoencoder", "voice_encoder"):
+            part.to(dtype)
+
+
 def channels_last(module: Module) -> Module:
     """The module with its convolutions' weights in channels-last order, which is the faster one on a CPU."""
     return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

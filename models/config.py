@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from ..errors import InputError
-from .autoencoder import AutoencoderConfig
+from .autoencoder_config import AutoencoderConfig
 from .network_config import (
     AudioConfig,
     ContextConfig,
@@ -20,9 +20,10 @@ from .network_config import (
     TemporalConfig,
     require,
 )
-from .voice_encoder import VoiceEncoderConfig
+from .voice_encoder_config import VoiceEncoderConfig
 
 __all__ = [
+    "SD15_LATENT_SCALE",
     "AudioConfig",
     "ContextConfig",
     "DiffusionConfig",
@@ -119,6 +120,9 @@ class SamplingDefaults:
 LATENT_DOWNSCALE = 8
 """Picture side over latent side, of every autoencoder of this skeleton."""
 
+SD15_LATENT_SCALE = 0.18215
+"""Latents of about unit variance over those of SD 1.5's autoencoder."""
+
 
 @dataclass(frozen=True)
 class EmoConfig:
@@ -128,8 +132,7 @@ class EmoConfig:
     (sd-vae-ft-mse, wav2vec2-base-960h). A context or resampler of None: the model has none.
 
     Attributes:
-        latent_scale: latents as the Backbone sees them over those that the autoencoder gives (0.18215 for
-            SD 1.5's autoencoder).
+        latent_scale: latents as the Backbone sees them over those that the autoencoder gives.
     """
 
     name: str = "emo-sd15"

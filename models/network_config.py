@@ -224,12 +224,15 @@ class LocatorConfig:
         place: where its output is added: "latent" (the paper's text) or "conv_in" (after the Backbone's first
             convolution, what every public checkpoint of this skeleton does).
         channels_in: channels of the mask or drawing that it reads.
+        reads: what that is: "face" (a mask of the face), "key points" (eyes and nose, drawn) or "poses" (a
+            drawing of its own for every frame).
         guides: whether the unconditional half of guidance is told too, so that guidance leaves it alone.
     """
 
     channels: tuple[int, ...] = (16, 32, 96, 256)
     place: Literal["latent", "conv_in"] = "conv_in"
     channels_in: int = 1
+    reads: Literal["face", "key points", "poses"] = "face"
     guides: bool = False
 
     def __post_init__(self) -> None:

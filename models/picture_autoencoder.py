@@ -5,11 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-LATENT_SCALE = 0.18215
-
 
 class PictureAutoencoder(nn.Module):
-    """Pixels [B, 3, 8h, 8w] in 0..1 <-> latents [B, 4, h, w] of about unit variance.
+    """Pixels [B, 3, 8h, 8w] in 0..1 <-> latents [B, 4, h, w] in the autoencoder's own scale.
 
     channels: widths of the levels, 128, 256, 512 and 512 in the published file; tests take less.
     """
@@ -30,11 +28,11 @@ class PictureAutoencoder(nn.Module):
     def encode(self, pixels: Tensor) -> Tensor:
         """The mean latents of pictures."""
         pictures = (2 * pixels - 1).to(self.vae.dtype)
-        return self.vae.encode(pictures).latent_dist.mean * LATENT_SCALE  # type: ignore[union-attr]
+        return self.vae.encode(pictures).latent_dist.mean  # type: ignore[union-attr]
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """Pixels, about 0..1 and not clamped; picture by picture, which bounds the memory."""
-        scaled = (latents / LATENT_SCALE).to(self.vae.dtype)
-        pictures = [self.vae.decode(one).sample for one in scaled.split(1)]  # type: ignore[union-attr]
+        own = latents.to(self.vae.dtype)
+        pictures = [self.vae.decode(one).sample for one in own.split(1)]  # type: ignore[union-attr]
         return torch.cat(pictures).float() / 2 + 0.5

@@ -2,10 +2,12 @@
 
 import math
 from dataclasses import dataclass
-
-from transformers import Wav2Vec2Config
+from typing import TYPE_CHECKING
 
 from ..errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import Wav2Vec2Config
 
 SAMPLE_RATE_HZ = 16000
 
@@ -130,8 +132,10 @@ class VoiceEncoderConfig:
         """Features of a waveform of so many samples."""
         return max(0, (sample_count - self.receptive_field_samples) // self.hop_samples + 1)
 
-    def transformers_config(self) -> Wav2Vec2Config:
+    def transformers_config(self) -> "Wav2Vec2Config":
         """The same in transformers' words; nothing that only training from raw speech needs."""
+        from transformers import Wav2Vec2Config
+
         return Wav2Vec2Config(
             hidden_size=self.width,
             num_hidden_layers=self.layers,

@@ -61,7 +61,10 @@ class EncodeAudio:
             "optional": {
                 "audio_encoder": (
                     "AUDIO_ENCODER",
-                    {"tooltip": "A wav2vec 2.0, for a model that has no voice encoder of its own."},
+                    {
+                        "tooltip": "A wav2vec 2.0, for a model that has no voice encoder of its own "
+                        "(wav2vec2-base-960h for Hallo and V-Express)."
+                    },
                 ),
             },
         }

@@ -41,11 +41,6 @@ class ReferenceNet:
     def encode(
         self, model: "GraphModel", image: "Tensor", face: "Face", vae: Any = None
     ) -> "tuple[PortraitReference, Tensor]":
-        from ..steps.graph_model import ModelVae
-        from ..steps.graph_tensors import images_of_frames, portrait_of_image
-        from ..steps.graph_types import fit_located, refer
+        from ..steps.graph_types import refer
 
-        fitted = fit_located(portrait_of_image(image), face, model.config)
-        portrait = images_of_frames(fitted.pixels)
-        latents = (vae or ModelVae(model)).encode(portrait)
-        return refer(model, latents, fitted, face), portrait
+        return refer(model, image, face, vae)

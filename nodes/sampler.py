@@ -59,10 +59,9 @@ def _sample(
 ) -> tuple[dict[str, Any]]:
     from ..steps.graph_progress import watch
     from ..steps.graph_types import sample_latents
-    from ..steps.head_motion import motion_of_style
+    from ..steps.published_sampling import part_count
 
-    motion = motion or motion_of_style("normal", model.config.defaults)
-    report = host.progress(voice.timeline.clip_count * settings.steps, node_id)
+    report = host.progress(part_count(model.config, voice.timeline) * settings.steps, node_id)
     samples = None if earlier is None else earlier["samples"]
     on_progress = watch(report, model)
     return ({"samples": sample_latents(model, reference, voice, motion, settings, on_progress, samples)},)

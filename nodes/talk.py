@@ -7,16 +7,19 @@ from .. import host
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..steps.graph_model import GraphModel
+
 _NAME_PREFIX = "EMO_talk"
 
 
 class Talk:
-    """The whole way with the bundled model, decoded and written clip by clip."""
+    """The whole way with a model's own settings, decoded and written clip by clip."""
 
     CATEGORY = "EMO"
     DESCRIPTION = (
-        "A picture and a voice in, a talking video out, with the bundled model and its own settings. Where "
-        "no face is found, the middle of the picture is taken for it, and the log says so."
+        "A picture and a voice in, a talking video out, with the bundled model or the one that is connected, "
+        "and its own settings. Where no face is found, the middle of the picture is taken for it, and the "
+        "log says so."
     )
     FUNCTION = "talk"
     OUTPUT_NODE = True
@@ -31,21 +34,30 @@ class Talk:
                 "image": ("IMAGE", {"tooltip": "One picture of a person."}),
                 "audio": ("AUDIO", {"tooltip": "The voice, of any length and sample rate."}),
             },
+            "optional": {
+                "model": ("EMO_MODEL", {"tooltip": "From Load EMO Model; without it the bundled one."}),
+            },
             "hidden": {"unique_id": "UNIQUE_ID"},
         }
 
-    def talk(self, image: "Tensor", audio: dict[str, Any], unique_id: str | None = None) -> Any:
+    def talk(
+        self,
+        image: "Tensor",
+        audio: dict[str, Any],
+        model: "GraphModel | None" = None,
+        unique_id: str | None = None,
+    ) -> Any:
         from ..models.checkpoints.emo import load_model
         from ..steps.face_detector import WEIGHTS_NAME
         from ..steps.graph_model import manage_model
         from ..steps.graph_progress import watch
         from ..steps.graph_types import simple_request
-        from ..steps.talk import talk, talk_timeline
+        from ..steps.talk import part_count, talk
 
-        loaded = load_model()
-        request = simple_request(loaded, image, audio, host.find_model_file(WEIGHTS_NAME))
-        model = manage_model(loaded, host.compute_dtype("auto", 0), host.manage)
-        report = host.progress(talk_timeline(model, request).clip_count * request.sampling.steps, unique_id)
+        if model is None:
+            model = manage_model(load_model(), host.compute_dtype("auto", 0), host.manage)
+        request = simple_request(model, image, audio, host.find_model_file(WEIGHTS_NAME))
+        report = host.progress(part_count(model, request) * request.sampling.steps, unique_id)
         path = host.output_path(_NAME_PREFIX, temporary=True)
         talk(model, request, path, model.bring_all(), watch(report, model))
         return host.show_video(path, True, (host.native_video(path),))

@@ -7,12 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
+from ..models.build import denoise_in
 from ..models.checkpoints.emo import LoadedModel
 from ..models.config import LATENT_DOWNSCALE
 from .graph_tensors import check_latents, frames_of_images, images_of_frames
-
-DENOISING_PARTS = ("reference_net", "backbone", "audio_projection")
-"""The networks whose dtype can be chosen; autoencoder and voice encoder compute in float32."""
 
 Bring = Callable[..., torch.device]
 
@@ -38,8 +36,7 @@ def manage_model(
     loaded: LoadedModel, dtype: torch.dtype, manage: Callable[[Mapping[str, nn.Module]], Bring]
 ) -> GraphModel:
     """Give a model's networks into somebody's care, those that denoise in the dtype chosen."""
-    for name in DENOISING_PARTS:
-        loaded.networks.get_submodule(name).to(dtype)
+    denoise_in(loaded.networks, dtype)
     parts = dict(loaded.networks.named_children())
     return GraphModel(loaded.networks, loaded.path, loaded.training, manage(parts))
 

@@ -1,5 +1,6 @@
 """What travels between the graph's blocks, as frozen dataclasses, and the checks that go with it."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,14 +13,18 @@ from ..errors import InputError
 from ..models.checkpoints.emo import LoadedModel
 from ..models.config import EmoConfig, SamplingDefaults
 from .face_region import FaceRegion, movement_box
-from .graph_model import GraphModel
-from .graph_tensors import check_latents, locate_face, portrait_of_image, voice_of_audio
+from .graph_model import GraphModel, ModelVae
+from .graph_published import HostVae, published_latents
+from .graph_tensors import check_latents, images_of_frames, locate_face, portrait_of_image, voice_of_audio
 from .head_motion import HeadMotion, motion_of_style
 from .portrait import FittedPortrait, Portrait
+from .published_sampling import PublishedPortrait, portrait_of
 from .reference import Reference, reference_of_latents
 from .sampling import OnProgress, SamplingSettings, sample_clips
-from .talk import TalkRequest, fit_to_model, movement_mask
+from .talk import TalkRequest, fit_to_model, is_published, movement_mask
 from .timeline import Timeline
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,16 +58,19 @@ class PortraitReference:
     """A portrait as a model sees it (EMO_REFERENCE).
 
     Attributes:
-        reference: what the ReferenceNet gives.
+        reference: what the ReferenceNet gives; for a model of published weights, whose ReferenceNet runs with
+            the sampler, what it will be given.
         fitted: the portrait at the model's size, and the part of the picture that it shows.
         face: the face in the whole picture.
         model_path: the model that made it.
+        vae: the host's, where the model has no autoencoder of its own.
     """
 
-    reference: Reference
+    reference: Reference | PublishedPortrait
     fitted: FittedPortrait
     face: Face
     model_path: Path
+    vae: HostVae | None = None
 
     def movement_mask(self, motion: HeadMotion, config: EmoConfig) -> Tensor:
         """The face locator's mask [1, 1, s*h, s*w], with the face's own margins where they are given."""
@@ -132,35 +140,52 @@ def fit_located(portrait: Portrait, face: Face, config: EmoConfig) -> FittedPort
     return fit_to_model(portrait, face.region, config)
 
 
-def refer(model: GraphModel, latents: Tensor, fitted: FittedPortrait, face: Face) -> PortraitReference:
-    """Run the ReferenceNet on a portrait's latents [1, C, h, w], as the model's VAE gives them.
+def refer(
+    model: GraphModel, image: Tensor, face: Face, vae: HostVae | None
+) -> tuple[PortraitReference, Tensor]:
+    """A picture [1, H, W, 3] as the model sees it, and the part of it that will be animated, likewise.
+
+    vae: encodes the portrait instead of the model's own autoencoder.
 
     Raises:
-        InputError: latents of another kind.
+        InputError: a face of another picture, latents of another kind, or no autoencoder.
     """
+    fitted = fit_located(portrait_of_image(image), face, model.config)
+    portrait = images_of_frames(fitted.pixels)
+    latents = (vae or ModelVae(model)).encode(portrait)
     check_latents(model, {"samples": latents})
+    if is_published(model):
+        known = portrait_of(fitted, latents.float().cpu(), model.config)
+        return PortraitReference(known, fitted, face, model.path, vae), portrait
     device = model.bring("reference_net")
     reference = reference_of_latents(model.networks, latents.float().to(device))
-    return PortraitReference(reference.on(torch.device("cpu")), fitted, face, model.path)
+    return PortraitReference(reference.on(torch.device("cpu")), fitted, face, model.path), portrait
 
 
 def sample_latents(
     model: GraphModel,
     portrait: PortraitReference,
     voice: EncodedVoice,
-    motion: HeadMotion,
+    motion: HeadMotion | None,
     settings: SamplingSettings,
     on_progress: OnProgress,
     earlier: Tensor | None = None,
 ) -> Tensor:
     """The latents of all frames [F, C, h, w] on the CPU, as the model's VAE takes them.
 
+    motion: None: the model's "normal".
     earlier: latents [N, C, h, w] of frames to go on from, as an earlier run gave them.
 
     Raises:
         InputError: a portrait or voice that another model encoded, or latents that cannot be gone on from.
     """
     check_same_model(model, portrait, voice)
+    if isinstance(portrait.reference, PublishedPortrait):
+        _check_published(model, voice, motion, earlier)
+        return published_latents(
+            model, portrait.reference, portrait.vae, voice.features, voice.timeline, settings, on_progress
+        )
+    motion = motion or motion_of_style("normal", model.config.defaults)
     scale = model.config.latent_scale
     if earlier is not None:
         check_latents(model, {"samples": earlier})
@@ -179,6 +204,21 @@ def sample_latents(
         earlier,
     )
     return torch.cat([clip[0].cpu() / scale for clip in clips])
+
+
+def _check_published(
+    model: GraphModel, voice: EncodedVoice, motion: HeadMotion | None, earlier: Tensor | None
+) -> None:
+    """Refuse what a model of published weights does not have, and say what it leaves unheard."""
+    length, own = voice.timeline.frames_per_clip, model.config.temporal.frames_per_clip
+    if earlier is not None or length != own:
+        raise InputError(
+            got="earlier frames to go on from" if earlier is not None else f"clips of {length} frames",
+            allowed=f"clips of {own} frames from the start of the voice, for {model.config.name}",
+            do="leave `earlier` unconnected and the clip length 0",
+        )
+    if motion is not None:
+        log.warning("%s has no speed layers: the head motion changes nothing", model.config.name)
 
 
 def simple_request(

@@ -9,9 +9,11 @@ from torch import Tensor
 from ..errors import InputError
 from ..models.voice_encoder import SAMPLE_RATE_HZ, resample_features
 from .graph_model import GraphModel
+from .graph_published import published_rows
 from .graph_tensors import voice_of_audio
 from .graph_types import EncodedVoice
 from .resampling import resample
+from .talk import is_published
 from .timeline import Timeline
 from .voice import Voice
 from .voice_encoding import encode_voice
@@ -41,7 +43,9 @@ def encode_audio(
         fps or config.defaults.fps,
         config.temporal.frames_per_clip,
     )
-    if audio_encoder is not None:
+    if is_published(model):
+        features = published_rows(model, voice, timeline, audio_encoder)
+    elif audio_encoder is not None:
         features = _encoded_by_host(model, voice, timeline, audio_encoder)
     elif model.networks.voice_encoder is not None:
         features = encode_voice(model.networks, voice, timeline, model.bring("voice_encoder")).cpu()

@@ -1,91 +1,64 @@
 """Frames of a model of published weights: the way of the data from portrait and voice to pictures."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ..errors import WeightsError
+from ..errors import InputError, WeightsError
 from ..models.build import EmoNetworks
 from ..models.checkpoints.emo import LoadedModel
-from .face_region import FaceRegion
-from .guidance import denoise_halves, picture_features, prepare_halves
-from .noise import clip_noise
+from ..models.checkpoints.open_model import missing_files
+from ..models.config import EmoConfig
+from ..models.voice_encoder import VoiceEncoder
+from .decoding import decode_clip
 from .portrait import FittedPortrait
-from .region_masks import key_point_drawing, lip_region, rectangle, voice_regions, widened
-from .sampling import OnProgress, Progress, SamplingSettings
-from .schedulers import make_scheduler
+from .published_sampling import PublishedRun, generated_frame_count, portrait_of, sample_published
+from .sampling import OnProgress, SamplingSettings
 from .timeline import Timeline
 from .voice import VoiceSource
 from .voice_encoding import encoder_samples
 from .voice_rows import voice_rows
-from .windows import WindowedConditions, denoise_windows, whole_windows
-
-# How much larger than the face its mask is, a side: the published preparations of the two kinds of mask.
-_WINDOWED_MARGIN, _REGION_MARGIN = 1.2, 1.2
 
 
-@dataclass(frozen=True, eq=False)
-class PublishedRun:
-    """What all frames of a run share.
-
-    Attributes:
-        networks: on the device, complete.
-        portrait: latents [1, C, h, w].
-        identity: a face embedding [1, E]; None: no known face.
-        region: the face in the fitted portrait.
-        side_px: side of the picture.
-        rows: what frames hear [1, N, rows, D].
-        timeline: of the voice.
-        settings: steps, scheduler, guidance, seed.
-        on_progress: told of every step.
-    """
-
-    networks: EmoNetworks
-    portrait: Tensor
-    identity: Tensor | None
-    region: FaceRegion
-    side_px: int
-    rows: Tensor
-    timeline: Timeline
-    settings: SamplingSettings
-    on_progress: OnProgress
-
-    @property
-    def guided(self) -> bool:
-        """Whether there is an unconditional half."""
-        return self.settings.voice_guidance != 1
-
-    def scheduler(self):
-        """A scheduler with its timesteps set."""
-        made = make_scheduler(self.settings.scheduler, self.networks.config.diffusion)
-        made.set_timesteps(self.settings.steps, device=self.portrait.device)  # type: ignore[attr-defined]
-        return made
-
-    def decode(self, latents: Tensor) -> Tensor:
-        """Latents [1, F, C, h, w] -> frames [F, 3, H, W] in 0..1."""
-        return self.networks.autoencoder.decode(latents[0]).clamp(0, 1)  # type: ignore[union-attr]
-
-
-def require_complete(model: LoadedModel) -> None:
-    """Raises WeightsError: the autoencoder or the voice encoder of a model has not been loaded."""
-    networks = model.networks
-    names = []
-    if networks.autoencoder is None:
-        names.append(
-            "the picture autoencoder sd-vae-ft-mse (MIT), https://huggingface.co/stabilityai/sd-vae-ft-mse"
+def require_voice_driven(config: EmoConfig) -> None:
+    """Raises InputError: the model moves by drawn poses, which nothing here draws."""
+    if config.audio.features == "none" or config.locator.reads == "poses":
+        raise InputError(
+            got=f"the model {config.name}, which wants a drawn pose for every frame",
+            allowed="a model that a portrait and a voice are enough for",
+            do="use the version of it without poses, or another model",
         )
-    if networks.voice_encoder is None and model.config.audio.features == "spectrogram":
-        names.append("whisper-tiny (MIT), https://huggingface.co/openai/whisper-tiny")
-    elif networks.voice_encoder is None:
-        names.append("wav2vec2-base-960h (Apache-2.0), https://huggingface.co/facebook/wav2vec2-base-960h")
-    if names:
+
+
+def require_complete(model: LoadedModel, *parts: str) -> None:
+    """Raises WeightsError: "autoencoder" or "voice_encoder", as far as named, has not been loaded."""
+    missing = [file for part, file in missing_files(model.networks).items() if part in parts]
+    if missing:
         raise WeightsError(
-            got=f"{model.config.name} in {model.path} without " + " and ".join(names),
+            got=f"{model.config.name} in {model.path} without "
+            + " and ".join(f"{file.name} ({file.licence}) from {file.source}" for file in missing),
             allowed="these files beside the model's own",
-            do=f"put them into {model.path} or a folder in it",
+            do=f"put them into {model.path if model.path.is_dir() else model.path.parent}",
         )
+
+
+@torch.inference_mode()
+def encode_rows(
+    networks: EmoNetworks,
+    voice: VoiceSource,
+    timeline: Timeline,
+    device: torch.device,
+    encoder: VoiceEncoder | None = None,
+) -> Tensor:
+    """What every generated frame hears of a voice [1, N, rows, D], float32 on the device.
+
+    encoder: on the device; None: the model's own.
+    """
+    samples = encoder_samples(voice).to(device)
+    count = generated_frame_count(networks.config, timeline)
+    heard = encoder or networks.voice_encoder
+    return voice_rows(heard, samples, count, timeline.fps, networks.config.audio)  # type: ignore[arg-type]
 
 
 def animate_published(
@@ -102,88 +75,16 @@ def animate_published(
 
     Raises:
         WeightsError: the autoencoder or the voice encoder is missing.
-        InputError: the model moves by other means than a voice.
+        InputError: the model wants more than a voice, or the portrait or a setting does not suit it.
     """
-    require_complete(model)
-    networks, config = model.networks, model.config
-    loop, window = config.loop, config.temporal.frames_per_clip
-    dtype = networks.backbone.dtype
-    count = timeline.padded_frame_count
-    if loop.kind == "windows":
-        count = whole_windows(timeline.frame_count, window, loop)
-    samples = encoder_samples(voice).to(device)
-    rows = voice_rows(networks.voice_encoder, samples, count, timeline.fps, config.audio)  # type: ignore[arg-type]
-    portrait = networks.autoencoder.encode(fitted.pixels.to(device)).to(dtype)  # type: ignore[union-attr]
-    run = PublishedRun(
-        networks,
-        portrait,
-        identity,
-        fitted.region,
-        fitted.pixels.shape[-1],
-        rows.to(dtype),
-        timeline,
-        settings,
-        on_progress,
-    )
-    yield from _windowed(run) if loop.kind == "windows" else _clip_by_clip(run, fitted.pixels.to(device))
-
-
-@torch.inference_mode()
-def _windowed(run: PublishedRun) -> Iterator[Tensor]:
-    """All frames at once, in overlapping windows; decoded clip by clip."""
-    networks, settings = run.networks, run.settings
-    config = networks.config
-    features = picture_features(networks, run.portrait, None, run.guided)
-    if config.locator.channels_in == 1:
-        mask = rectangle(widened(run.region, _WINDOWED_MARGIN), run.side_px)
-    else:
-        mask = key_point_drawing(run.region, run.side_px)
-    conditions = WindowedConditions(
-        networks,
-        prepare_halves(networks, features, None, None),
-        networks.audio_projection(run.rows),
-        mask.to(run.portrait),
-    )
-    generator = torch.Generator().manual_seed(settings.seed)
-    shape = (run.portrait.shape[1], run.portrait.shape[2], run.portrait.shape[3])
-    noise = clip_noise(generator, run.rows.shape[1], shape, config.loop).to(run.portrait)
-
-    def on_step(step: int, clean: Tensor) -> None:
-        run.on_progress(Progress(1, 1, step, settings.steps, clean))
-
-    latents = denoise_windows(conditions, noise, run.scheduler(), settings.voice_guidance, on_step)
-    for span in run.timeline.clips():
-        yield run.decode(latents[:, span.first_frame : span.first_frame + span.kept_frames])
-
-
-@torch.inference_mode()
-def _clip_by_clip(run: PublishedRun, portrait_pixels: Tensor) -> Iterator[Tensor]:
-    """Clip after clip; each sees the last decoded frames of the one before, the first the portrait."""
-    networks, settings, timeline = run.networks, run.settings, run.timeline
-    config = networks.config
-    count, motion = config.temporal.frames_per_clip, config.temporal.motion_frames
-    levels = len(config.spatial.channels)
-    regions = voice_regions(run.region, lip_region(run.region), run.side_px, levels)
-    regions = type(regions)(tuple(mask.to(run.portrait) for mask in regions.masks), regions.weights)
-    mask = rectangle(widened(run.region, _REGION_MARGIN), run.side_px)
-    mask = mask.expand(-1, config.locator.channels_in, -1, -1).to(run.portrait)
-    generator = torch.Generator().manual_seed(settings.seed)
-    shape = (run.portrait.shape[1], run.portrait.shape[2], run.portrait.shape[3])
-    last = portrait_pixels.expand(motion, -1, -1, -1)
-    for index, span in enumerate(timeline.clips(), start=1):
-        seen = networks.autoencoder.encode(last).to(run.portrait)  # type: ignore[union-attr]
-        pictures = torch.cat([run.portrait, seen])
-        features = picture_features(networks, pictures, run.identity, run.guided)
-        tokens = networks.audio_projection(run.rows[:, span.first_frame : span.first_frame + count])
-        halves = prepare_halves(networks, features, tokens, mask, regions)
-        noise = clip_noise(generator, count, shape, config.loop).to(run.portrait)
-
-        def on_step(step: int, clean: Tensor, index: int = index) -> None:
-            run.on_progress(Progress(index, timeline.clip_count, step, settings.steps, clean))
-
-        latents = denoise_halves(
-            networks.backbone, noise, halves, run.scheduler(), settings.voice_guidance, on_step
-        )
-        frames = run.decode(latents)
-        last = frames[-motion:]
-        yield frames[: span.kept_frames]
+    require_voice_driven(model.config)
+    require_complete(model, "autoencoder", "voice_encoder")
+    networks = model.networks
+    coder = networks.autoencoder
+    latents = coder.encode(fitted.pixels.to(device))  # type: ignore[union-attr]
+    like = latents.new_empty(0, dtype=networks.backbone.dtype)
+    portrait = portrait_of(fitted, latents, model.config, identity).to(like)
+    rows = encode_rows(networks, voice, timeline, device).to(like)
+    run = PublishedRun(networks, coder, portrait, rows, timeline, settings, on_progress)  # type: ignore[arg-type]
+    for clip in sample_published(run):
+        yield decode_clip(networks, clip)

@@ -15,6 +15,7 @@ from torch import Tensor
 from ..models.checkpoints.emo import LoadedModel
 from ..models.checkpoints.families import model_sha256
 from ..models.config import LATENT_DOWNSCALE, EmoConfig
+from . import published_sampling
 from .decoding import decode_clip
 from .face_region import FaceRegion, face_mask, movement_box
 from .head_motion import HeadMotion
@@ -161,7 +162,7 @@ def default_work_folder(output: Path) -> Path:
 
 def part_count(model: LoadedModel, request: TalkRequest) -> int:
     """Parts that are denoised one after the other: clips, or one whole of overlapping windows."""
-    return 1 if model.config.loop.kind == "windows" else talk_timeline(model, request).clip_count
+    return published_sampling.part_count(model.config, talk_timeline(model, request))
 
 
 def talk(

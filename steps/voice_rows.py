@@ -29,15 +29,25 @@ def interpolated_windows(
 
     samples: [N] at 16 kHz. The level is normalised before the padding.
     """
-    waveform = encoder.normalise(samples[None])
-    length = round(frame_count * SAMPLE_RATE_HZ / fps)
-    padded = F.pad(waveform, (0, max(0, length - waveform.shape[1])))
+    padded = _padded(encoder.normalise(samples[None]), frame_count, fps)
     return feature_windows(encoder.encode_frames(padded, frame_count).flatten(2), window)
 
 
-def doubled_windows(encoder: VoiceEncoder, samples: Tensor, frame_count: int, window: int) -> Tensor:
-    """The last state at two rows a frame, [1, F, 2*(2m+1), C]; beyond the ends rows of zeros."""
-    last = encoder(samples[None])[:, :, -1]  # [1, T, C]
+def _padded(waveform: Tensor, frame_count: int, fps: Fraction) -> Tensor:
+    """A waveform [1, N] followed by silence until so many frames have passed."""
+    length = round(frame_count * SAMPLE_RATE_HZ / fps)
+    return F.pad(waveform, (0, max(0, length - waveform.shape[1])))
+
+
+def doubled_windows(
+    encoder: VoiceEncoder, samples: Tensor, frame_count: int, fps: Fraction, window: int
+) -> Tensor:
+    """The last state at two rows a frame, [1, F, 2*(2m+1), C]; beyond the ends rows of zeros.
+
+    A voice that is shorter than so many frames is padded with silence, so that it keeps its pace.
+    """
+    waveform = _padded(encoder.normalise(samples[None]), frame_count, fps)
+    last = encoder.encode_normalised(waveform)[:, :, -1]  # [1, T, C]
     rows = F.interpolate(last.float().transpose(1, 2), size=2 * frame_count, mode="linear")
     rows = F.pad(rows, (2 * window, 2 * window)).transpose(1, 2).to(last.dtype)
     places = 2 * torch.arange(frame_count)[:, None] + torch.arange(2 * (2 * window + 1))
@@ -65,4 +75,4 @@ def voice_rows(
         return spectrogram_windows(encoder, samples, frame_count, fps)
     if config.features == "interpolated":
         return interpolated_windows(encoder, samples, frame_count, fps, config.window)
-    return doubled_windows(encoder, samples, frame_count, config.window)
+    return doubled_windows(encoder, samples, frame_count, fps, config.window)

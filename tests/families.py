@@ -6,20 +6,27 @@ Weights lie in float8, in which they were drawn, so that float32 loses nothing.
 
 from dataclasses import replace
 from functools import cache
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
+from small_families import small_autoencoder, small_families, small_voice_encoder_config
 
 from comfyui_emo.models.build import EmoNetworks
 from comfyui_emo.models.checkpoints.assembly import Assembly, assemble
-from comfyui_emo.models.checkpoints.echomimic import ECHOMIMIC, ECHOMIMIC_ACC, ECHOMIMIC_POSE
 from comfyui_emo.models.checkpoints.families import fill_networks
 from comfyui_emo.models.checkpoints.family import Family
-from comfyui_emo.models.checkpoints.hallo import HALLO
-from comfyui_emo.models.checkpoints.v_express import V_EXPRESS
 from comfyui_emo.models.checkpoints.weight_source import open_weights
-from comfyui_emo.models.config import EmoConfig
+from comfyui_emo.models.spectrogram_encoder import SpectrogramEncoder, SpectrogramEncoderConfig
+from comfyui_emo.models.voice_encoder import VoiceEncoder
+
+
+def load_module(name: str) -> ModuleType:
+    """A module of the pack by its name inside it."""
+    return import_module(f"comfyui_emo.{name}")
+
 
 FIXTURES = Path(__file__).resolve().parent / "fixtures"
 
@@ -35,40 +42,10 @@ def relative_error(value: torch.Tensor, wanted: torch.Tensor) -> float:
     return float((value.float() - wanted.float()).norm() / wanted.float().norm())
 
 
-def _small(config: EmoConfig, **parts) -> EmoConfig:
-    spatial = replace(config.spatial, channels=(32, 64, 64, 64), heads=4, norm_groups=8)
-    changed = {name: replace(getattr(config, name), **values) for name, values in parts.items()}
-    return replace(config, spatial=spatial, **changed)
-
-
-def _echomimic(family: Family) -> Family:
-    config = _small(family.config, temporal={"frames_per_clip": 4}, loop={"overlap_frames": 1})
-    return replace(family, config=config)
-
-
-SMALL_HALLO = replace(
-    HALLO,
-    config=_small(
-        HALLO.config,
-        temporal={"frames_per_clip": 4},
-        context={"token_width": 32, "embedding_width": 16},
-        audio={"feature_width": 3 * 24, "hidden_width": 16, "tokens": 6, "token_width": 40},
-    ),
-)
-SMALL_ECHOMIMIC = _echomimic(ECHOMIMIC)
-SMALL_ECHOMIMIC_ACC = _echomimic(ECHOMIMIC_ACC)
-SMALL_ECHOMIMIC_POSE = _echomimic(ECHOMIMIC_POSE)
-SMALL_V_EXPRESS = replace(
-    V_EXPRESS,
-    config=_small(
-        V_EXPRESS.config,
-        temporal={"frames_per_clip": 4},
-        loop={"overlap_frames": 1, "noise_skip": 2},
-        context={"token_width": 40},
-        audio={"feature_width": 24, "token_width": 40},
-        resampler={"layers": 2, "heads": 4, "head_width": 8, "feed_forward_multiplier": 2},
-    ),
-)
+SMALL = small_families(load_module)
+SMALL_HALLO, SMALL_V_EXPRESS = SMALL["hallo"], SMALL["v-express"]
+SMALL_ECHOMIMIC, SMALL_ECHOMIMIC_ACC = SMALL["echomimic"], SMALL["echomimic-acc"]
+SMALL_ECHOMIMIC_POSE = SMALL["echomimic-pose"]
 
 
 def small_assembly(family: Family) -> Assembly:
@@ -104,3 +81,34 @@ SITES = tuple(
 def frames_first(video: torch.Tensor) -> torch.Tensor:
     """[B, C, F, h, w], as the families order it, and [B, F, C, h, w], as here: either way."""
     return video.transpose(1, 2)
+
+
+def write_published(folder: Path, family: Family, dtype: torch.dtype = torch.float16) -> None:
+    """A family's files under their published names, of the recordings' weights, with all that they need."""
+    folder.mkdir(parents=True, exist_ok=True)
+    recordings = FIXTURES / family.name.removesuffix("-acc").removesuffix("-pose") / "weights"
+    for file in family.layouts[0]:
+        plain = file.name.removesuffix("_acc")
+        if (recordings / f"{plain}.safetensors").exists():
+            tensors = load_file(recordings / f"{plain}.safetensors")
+            own = {name: value.to(dtype) for name, value in tensors.items()}
+            torch.save(own, folder / f"{file.name}.pth")
+            temporal = {name: value for name, value in own.items() if ".motion_modules." in name}
+            if file.name == "denoising_unet" and temporal:  # as V-Express publishes them, a second time
+                torch.save(temporal, folder / "motion_module.pth")
+    write_external(folder, family)
+
+
+def write_external(folder: Path, family: Family) -> None:
+    """The autoencoder and the voice encoder of a family, random, in folders of their published names."""
+    torch.manual_seed(0)
+    (folder / "sd-vae-ft-mse").mkdir()
+    vae = small_autoencoder(load_module).vae
+    save_file(vae.state_dict(), folder / "sd-vae-ft-mse" / "diffusion_pytorch_model.safetensors")
+    if family.config.audio.features == "spectrogram":
+        encoder = SpectrogramEncoder(SpectrogramEncoderConfig(positions=50, layers=4))
+        torch.save({"dims": {}, "model_state_dict": encoder.state_dict()}, folder / "whisper_tiny.pt")
+        return
+    (folder / "wav2vec2-base-960h").mkdir()
+    heard = VoiceEncoder(small_voice_encoder_config(load_module)).state_dict()
+    torch.save(heard, folder / "wav2vec2-base-960h" / "pytorch_model.bin")

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..models.autoencoder import Autoencoder, AutoencoderConfig
+from ..models.autoencoder import Autoencoder
+from ..models.autoencoder_config import AutoencoderConfig
 from ..models.build import channels_last
 from ..models.checkpoints.emo import load_autoencoder, save_autoencoder
 from .avatars.motion import mouth_and_eye_weights

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from ..config import (
+    SD15_LATENT_SCALE,
     AudioConfig,
     DiffusionConfig,
     EmoConfig,
@@ -32,6 +33,7 @@ CONFIG = EmoConfig(
     diffusion=DiffusionConfig(beta_schedule="linear"),
     loop=LoopConfig("windows", overlap_frames=3, closed=True, rotation_frames=2, noise_limit=1.5),
     defaults=SamplingDefaults(fps=24.0, steps=30, voice_guidance=2.5, face_share=0.5),
+    latent_scale=SD15_LATENT_SCALE,
 )
 SIX_STEPS = replace(
     CONFIG, name="echomimic-acc", defaults=replace(CONFIG.defaults, steps=6, voice_guidance=1.0)
@@ -42,7 +44,7 @@ def _with_poses(config: EmoConfig) -> EmoConfig:
     return replace(
         config,
         name=config.name.replace("echomimic", "echomimic-pose"),
-        locator=replace(config.locator, channels_in=3),
+        locator=replace(config.locator, channels_in=3, reads="poses"),
         loop=replace(config.loop, rotation_frames=3, noise_limit=None),
     )
 

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from ...errors import InputError, WeightsError
-from ..autoencoder import Autoencoder, AutoencoderConfig
+from ..autoencoder import Autoencoder
+from ..autoencoder_config import AutoencoderConfig
 from ..build import EmoNetworks, build_networks
 from ..config import EmoConfig
 from .weight_file import dataclass_settings, read_weights, write_weights

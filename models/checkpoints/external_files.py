@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ...errors import WeightsError
 from ..picture_autoencoder import PictureAutoencoder
 from ..spectrogram_encoder import SpectrogramEncoder, SpectrogramEncoderConfig
 from ..voice_encoder import VoiceEncoder, VoiceEncoderConfig
 from .detect import seems_to_be
-from .weight_source import WeightSource
+from .weight_source import StoredTensor, WeightSource
 
 _WAV2VEC2_NAMES = (
     (r"^(wav2vec2\.|wav2vec\.)?", r"wav2vec2."),
@@ -125,13 +125,13 @@ def whisper_from(source: WeightSource, config: SpectrogramEncoderConfig | None =
     return encoder
 
 
-def _renamed(source: WeightSource, layout: _Layout) -> Mapping[str, Tensor]:
+def _renamed(source: WeightSource, layout: _Layout) -> Mapping[str, StoredTensor]:
     tensors = {}
     for name, tensor in source.tensors.items():
         if re.search(layout.taken, name):
             for pattern, replacement in layout.names:
                 name = re.sub(pattern, replacement, name)
-            tensors[name] = tensor.read().float()
+            tensors[name] = tensor
     return tensors
 
 
@@ -139,9 +139,8 @@ def _fill(encoder: nn.Module, source: WeightSource, layout: _Layout) -> None:
     tensors = _renamed(source, layout)
     expected = encoder.state_dict()
     missing = expected.keys() - tensors.keys()
-    wrong = [
-        name for name, value in tensors.items() if name not in expected or expected[name].shape != value.shape
-    ]
+    shapes = {name: tuple(value.shape) for name, value in expected.items()}
+    wrong = [name for name, tensor in tensors.items() if shapes.get(name) != tensor.shape]
     if missing or wrong:
         kind = seems_to_be({name: tensor.shape for name, tensor in source.tensors.items()})
         raise WeightsError(
@@ -151,5 +150,6 @@ def _fill(encoder: nn.Module, source: WeightSource, layout: _Layout) -> None:
             do=f"fetch it from {layout.source}",
         )
     with torch.no_grad():
-        encoder.load_state_dict(tensors, strict=False)
+        read = {name: tensor.read().float() for name, tensor in tensors.items()}
+        encoder.load_state_dict(read, strict=False)
     encoder.eval().requires_grad_(False)

@@ -1,7 +1,8 @@
 """Finds published files of a family in a folder, or among given files, and loads them."""
 
 import hashlib
-from collections.abc import Iterable
+import logging
+from collections.abc import Collection, Iterable
 from functools import cache
 from pathlib import Path
 
@@ -9,35 +10,20 @@ import torch
 
 from ...errors import WeightsError
 from ..build import EmoNetworks, build_networks
-from . import echomimic, hallo, moore, v_express
 from .assembly import Assembly, assemble, expected_shapes, fits
 from .detect import seems_to_be
 from .emo import LoadedModel
 from .family import Family, PublishedFile
+from .tables import FAMILIES, KNOWN_NAMES
 from .weight_file import file_sha256
 from .weight_source import WEIGHT_SUFFIXES, WeightSource, open_weights, require_one_precision
 
-FAMILIES: tuple[Family, ...] = (hallo.HALLO, *echomimic.FAMILIES, v_express.V_EXPRESS, moore.MOORE)
-
-_KNOWN_NAMES = {file.name for family in FAMILIES for layout in family.layouts for file in layout}
+log = logging.getLogger(__name__)
 
 
 @cache
 def _expected(family: Family) -> dict[str, tuple[int, ...]]:
     return expected_shapes(family)
-
-
-def family_named(name: str) -> Family:
-    """The family of this short name.
-
-    Raises:
-        WeightsError: there is none.
-    """
-    for family in FAMILIES:
-        if family.name == name:
-            return family
-    names = ", ".join(family.name for family in FAMILIES)
-    raise WeightsError(got=f"family {name!r}", allowed=names, do="choose one of these")
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -52,16 +38,6 @@ def model_sha256(path: Path) -> str:
         return file_sha256(path)
     names = [f"{file.relative_to(path).as_posix()} {file_sha256(file)}" for file in weight_files(path)]
     return hashlib.sha256("\n".join(names).encode()).hexdigest()
-
-
-def find_families(folder: Path, families: Iterable[Family] = FAMILIES) -> list[Family]:
-    """Families whose published files all lie in a folder, told by their names alone; fast."""
-    stems = {path.stem for path in weight_files(folder)}
-    return [
-        family
-        for family in families
-        if any(all(file.name in stems for file in layout) for layout in family.layouts)
-    ]
 
 
 def load_family(
@@ -110,17 +86,41 @@ def fill_networks(assembly: Assembly, dtype: torch.dtype | None = None) -> EmoNe
 def open_all(paths: list[Path]) -> list[WeightSource]:
     """The files of weights among files and folders, opened.
 
+    In a folder, what cannot be read is left aside unless it has the name of a published file: whole
+    repositories hold much that no model here needs.
+
     Raises:
         WeightsError: there is none, or one cannot be read.
     """
-    files = [file for path in paths for file in (weight_files(path) if path.is_dir() else [path])]
-    if not files:
+    sources = [
+        source
+        for path in paths
+        for source in (open_folder(path, KNOWN_NAMES) if path.is_dir() else [open_weights(path)])
+    ]
+    if not sources:
         raise WeightsError(
             got=f"{', '.join(str(path) for path in paths)} without a file of weights",
             allowed=f"files ending in {', '.join(WEIGHT_SUFFIXES)}",
             do="put the published files of a family there: " + "; ".join(_wants(f) for f in FAMILIES),
         )
-    return [open_weights(file) for file in files]
+    return sources
+
+
+def open_folder(folder: Path, needed: Collection[str] = ()) -> list[WeightSource]:
+    """The readable files of weights in a folder.
+
+    Raises:
+        WeightsError: a file of a needed name (without its ending) cannot be read.
+    """
+    found = []
+    for path in weight_files(folder):
+        try:
+            found.append(open_weights(path))
+        except WeightsError as error:
+            if path.stem in needed:
+                raise
+            log.info("left aside: %s", error.got)
+    return found
 
 
 def _wants(family: Family) -> str:
@@ -163,7 +163,7 @@ def _match(
     for file in layout:
         found = [s for s in sources if s.path.stem == file.name and fits(family, file, s, _expected(family))]
         if not found and not file.by_name:
-            unknown = [s for s in sources if s.path.stem not in _KNOWN_NAMES]
+            unknown = [s for s in sources if s.path.stem not in KNOWN_NAMES]
             found = [s for s in unknown if fits(family, file, s, _expected(family))]
         if found:
             parts.append((file, found[0]))

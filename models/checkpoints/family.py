@@ -39,26 +39,38 @@ class ExternalFile:
         folder: the folder of ComfyUI's models that it belongs to.
         source: where it is published.
         licence: of the weights.
+        path: pattern that its path fits in a folder where others of its form lie, too.
     """
 
     name: str
     folder: str
     source: str
     licence: str
+    path: str
 
 
 PICTURE_AUTOENCODER = ExternalFile(
-    "sd-vae-ft-mse", "models/vae", "https://huggingface.co/stabilityai/sd-vae-ft-mse", "MIT"
+    "sd-vae-ft-mse", "models/vae", "https://huggingface.co/stabilityai/sd-vae-ft-mse", "MIT", r"ft[-_]mse"
 )
 WAV2VEC2 = ExternalFile(
     "wav2vec2-base-960h",
     "models/audio_encoders",
     "https://huggingface.co/facebook/wav2vec2-base-960h",
     "Apache-2.0",
+    r"wav2vec2?[-_]base[-_]960h",
 )
 WHISPER_TINY = ExternalFile(
-    "whisper_tiny", "models/audio_encoders", "https://huggingface.co/openai/whisper-tiny", "MIT"
+    "whisper-tiny",
+    "models/audio_encoders",
+    "https://huggingface.co/openai/whisper-tiny",
+    "MIT",
+    r"whisper[-_]tiny",
 )
+
+
+def voice_encoder_file(config: EmoConfig) -> ExternalFile:
+    """The published voice encoder that a configuration listens with."""
+    return WHISPER_TINY if config.audio.features == "spectrogram" else WAV2VEC2
 
 
 @dataclass(frozen=True)
@@ -88,6 +100,11 @@ class Family:
     names: tuple[tuple[str, str], ...]
     unused: tuple[str, ...] = ()
     external: tuple[ExternalFile, ...] = ()
+
+    @property
+    def hears(self) -> bool:
+        """Whether a voice and a portrait are all that the model needs."""
+        return self.config.audio.features != "none" and self.config.locator.reads != "poses"
 
     @cached_property
     def _patterns(self) -> list[tuple[re.Pattern[str], str]]:

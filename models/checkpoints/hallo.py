@@ -5,6 +5,7 @@ motion frames at every place with attention, no temporal modules elsewhere. That
 """
 
 from ..config import (
+    SD15_LATENT_SCALE,
     AudioConfig,
     ContextConfig,
     DiffusionConfig,
@@ -41,6 +42,7 @@ CONFIG = EmoConfig(
     speed=SpeedConfig(buckets=0),
     diffusion=DiffusionConfig(beta_schedule="linear"),
     defaults=SamplingDefaults(fps=25.0, steps=40, voice_guidance=3.5, face_share=0.6),
+    latent_scale=SD15_LATENT_SCALE,
 )
 
 HALLO = Family(

@@ -1,6 +1,7 @@
 """Moore-AnimateAnyone: an open rebuild of Animate Anyone (arXiv 2311.17117), moved by drawn poses alone."""
 
 from ..config import (
+    SD15_LATENT_SCALE,
     AudioConfig,
     ContextConfig,
     DiffusionConfig,
@@ -20,11 +21,12 @@ CONFIG = EmoConfig(
     context=ContextConfig(token_width=768, tokens=1),
     audio=AudioConfig(projection="none", place="none", features="none"),
     temporal=TemporalConfig(frames_per_clip=24, motion_frames=0, stored_positions=32),
-    locator=LocatorConfig(channels=(16, 32, 96, 256), channels_in=3, guides=True),
+    locator=LocatorConfig(channels=(16, 32, 96, 256), channels_in=3, reads="poses", guides=True),
     speed=SpeedConfig(buckets=0),
     diffusion=DiffusionConfig(beta_schedule="linear"),
     loop=LoopConfig("windows", overlap_frames=4, closed=True),
     defaults=SamplingDefaults(fps=24.0, steps=30, voice_guidance=3.5, face_share=0.3),
+    latent_scale=SD15_LATENT_SCALE,
 )
 
 MOORE = Family(
@@ -58,6 +60,7 @@ MOORE = Family(
             "models/clip_vision",
             "https://huggingface.co/lambdalabs/sd-image-variations-diffusers",
             "CreativeML Open RAIL-M",
+            r"image_encoder",
         ),
     ),
 )

@@ -1,6 +1,9 @@
 """Opens whatever a user calls a model: a file of this project, or a family's published files."""
 
 import json
+import logging
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -19,11 +22,20 @@ from .external_files import (
     wav2vec2_from,
     whisper_from,
 )
-from .families import FAMILIES, describe, family_named, fill_networks, find_assembly, open_all, weight_files
+from .families import describe, fill_networks, find_assembly, open_all, open_folder, weight_files
+from .family import PICTURE_AUTOENCODER, ExternalFile, voice_encoder_file
+from .tables import FAMILIES, family_named
 from .weight_source import WeightSource, open_weights, require_one_precision
 
+log = logging.getLogger(__name__)
 
-def open_model(path: Path, family: str | None = None, dtype: torch.dtype | None = None) -> LoadedModel:
+
+def open_model(
+    path: Path,
+    family: str | None = None,
+    dtype: torch.dtype | None = None,
+    shared: Iterable[Path] = (),
+) -> LoadedModel:
     """Load a model with all that lies beside it.
 
     Args:
@@ -31,6 +43,7 @@ def open_model(path: Path, family: str | None = None, dtype: torch.dtype | None 
             published files. Autoencoder and voice encoder are looked for in the same folder.
         family: short name of a family, where a folder holds more than one.
         dtype: of the networks; None: as stored.
+        shared: folders where autoencoder and voice encoder may lie, too, under their published names.
 
     Raises:
         WeightsError: files are missing, damaged, or something else.
@@ -38,19 +51,18 @@ def open_model(path: Path, family: str | None = None, dtype: torch.dtype | None 
     if path.is_file() and path.suffix.lower() == ".safetensors":
         source = open_weights(path)
         if source.metadata.get("format") == FORMAT:
-            return _own_model(source, dtype)
-    folder = path if path.is_dir() else path.parent
+            return _own_model(source, dtype, shared)
     sources = open_all([path])
     families = FAMILIES if family is None else (family_named(family),)
     assembly = find_assembly(sources, families)
     for used in assembly.sources:
         require_one_precision(used)
     model = LoadedModel(fill_networks(assembly, dtype), path, describe(assembly))
-    attach_external(model.networks, sources if path.is_dir() else open_beside(folder))
+    attach_external(model.networks, sources if path.is_dir() else open_folder(path.parent), shared)
     return model
 
 
-def _own_model(source: WeightSource, dtype: torch.dtype | None) -> LoadedModel:
+def _own_model(source: WeightSource, dtype: torch.dtype | None, shared: Iterable[Path]) -> LoadedModel:
     try:
         config = EmoConfig.from_dict(json.loads(source.metadata["config"]))
     except (KeyError, ValueError, InputError):
@@ -71,28 +83,41 @@ def _own_model(source: WeightSource, dtype: torch.dtype | None) -> LoadedModel:
     model = LoadedModel(
         networks.eval().requires_grad_(False), source.path, json.loads(source.metadata.get("training", "{}"))
     )
-    attach_external(networks, open_beside(source.path.parent))
+    attach_external(networks, open_folder(source.path.parent), shared)
     return model
 
 
-def open_beside(folder: Path) -> list[WeightSource]:
-    """The readable files of weights in a folder; what cannot be read is not asked for here."""
-    found = []
-    for path in weight_files(folder):
-        try:
-            found.append(open_weights(path))
-        except WeightsError:
-            continue
-    return found
+def attach_external(networks: EmoNetworks, own: Iterable[WeightSource], shared: Iterable[Path] = ()) -> None:
+    """Give networks the autoencoder and the voice encoder that they lack, where there are any.
+
+    Args:
+        networks: to be completed.
+        own: files that lie with the model: one of the right form is taken, whatever its name.
+        shared: folders of files of many models, of which one is taken that has the right name, too.
+    """
+    for source in own:
+        _attach(networks, source)
+    for file in missing_files(networks).values():
+        for folder in shared:
+            for path in weight_files(folder):
+                if re.search(file.path, path.relative_to(folder).as_posix(), re.IGNORECASE):
+                    _attach(networks, open_weights(path))
 
 
-def attach_external(networks: EmoNetworks, sources: list[WeightSource]) -> None:
-    """Give networks the autoencoder and the voice encoder that lie among the sources, if they need them."""
+def _attach(networks: EmoNetworks, source: WeightSource) -> None:
     listens = networks.config.audio.features
-    for source in sources:
+    try:
         if networks.autoencoder is None and is_autoencoder(source):
             networks.autoencoder = autoencoder_from(source)
         if networks.voice_encoder is None and listens == "spectrogram" and is_whisper(source):
             networks.voice_encoder = whisper_from(source)
         if networks.voice_encoder is None and listens in ("interpolated", "doubled") and is_wav2vec2(source):
             networks.voice_encoder = wav2vec2_from(source)
+    except WeightsError as error:
+        log.info("left aside: %s", error.got)
+
+
+def missing_files(networks: EmoNetworks) -> dict[str, ExternalFile]:
+    """What a model still needs beside its own weights: published files by the part that they are."""
+    parts = {"autoencoder": PICTURE_AUTOENCODER, "voice_encoder": voice_encoder_file(networks.config)}
+    return {name: file for name, file in parts.items() if getattr(networks, name) is None}

@@ -1,6 +1,7 @@
 """V-Express (arXiv 2406.02511)."""
 
 from ..config import (
+    SD15_LATENT_SCALE,
     AudioConfig,
     ContextConfig,
     DiffusionConfig,
@@ -29,12 +30,13 @@ CONFIG = EmoConfig(
     ),
     resampler=ResamplerConfig(rows=10, layers=4, heads=12, head_width=64),
     temporal=TemporalConfig(frames_per_clip=24, motion_frames=0, stored_positions=32),
-    locator=LocatorConfig(channels=(16, 32, 96, 256), channels_in=3),
+    locator=LocatorConfig(channels=(16, 32, 96, 256), channels_in=3, reads="key points"),
     speed=SpeedConfig(buckets=0),
     diffusion=DiffusionConfig(beta_schedule="scaled_linear"),
     # Its voice encoder draws a number for each of its 12 layers from the generator of the noise.
     loop=LoopConfig("windows", overlap_frames=4, noise_skip=12),
     defaults=SamplingDefaults(fps=30.0, steps=25, voice_guidance=3.5, face_share=0.5),
+    latent_scale=SD15_LATENT_SCALE,
 )
 
 V_EXPRESS = Family(

@@ -155,15 +155,16 @@ def host_python() -> str:
 
 @pytest.fixture(scope="session")
 def start_host(tmp_path_factory, host_python) -> Iterator[Any]:
-    """Starts a ComfyUI on the CPU with this pack as its only custom node; all are stopped at the end."""
+    """Starts a ComfyUI on the CPU with this pack, and `nodes` as a file; all are stopped at the end."""
     comfyui = Path(os.environ["COMFYUI_PATH"]).resolve()
     running: list[subprocess.Popen] = []
 
-    def start(*options: str) -> Host:
+    def start(*options: str, nodes: str = "") -> Host:
         base = tmp_path_factory.mktemp("comfyui")
         for folder in ("input", "output", "temp", "user", "models", "custom_nodes"):
             (base / folder).mkdir()
         (base / "custom_nodes" / "ComfyUI-EMO").symlink_to(ROOT)
+        (base / "custom_nodes" / "of_the_tests.py").write_text(nodes or "NODE_CLASS_MAPPINGS = {}\n")
         port, log = _free_port(), base / "host.log"
         options = ("--base-directory", str(base), "--disable-auto-launch", "--disable-api-nodes", *options)
         command = [host_python, str(comfyui / "main.py"), "--cpu", "--port", str(port), *options]

@@ -12,8 +12,10 @@ from safetensors.torch import load_file, save_file
 from comfyui_emo.errors import WeightsError
 from comfyui_emo.models.checkpoints import families
 from comfyui_emo.models.checkpoints.assembly import assemble, expected_shapes
-from comfyui_emo.models.checkpoints.families import FAMILIES, family_named, load_family
+from comfyui_emo.models.checkpoints.families import load_family
 from comfyui_emo.models.checkpoints.family import Family
+from comfyui_emo.models.checkpoints.hallo import HALLO
+from comfyui_emo.models.checkpoints.tables import FAMILIES, family_named
 from comfyui_emo.models.checkpoints.weight_source import StoredTensor, WeightSource, open_weights
 
 
@@ -45,15 +47,15 @@ def test_every_tensor_of_the_published_files_has_its_place(family, tmp_path):
 
 
 def test_hallos_parts_may_lie_in_five_files(tmp_path):
-    split = families.hallo.HALLO.layouts[1]
-    whole = manifest(families.hallo.HALLO)["net"]
+    split = HALLO.layouts[1]
+    whole = manifest(HALLO)["net"]
     parts = []
     for file in split:
         own = {
             name.removeprefix(file.part): shape for name, shape in whole.items() if name.startswith(file.part)
         }
         parts.append((file, on_paper(tmp_path / file.name, own)))
-    assert len(assemble(families.hallo.HALLO, parts).tensors) == len(expected_shapes(families.hallo.HALLO))
+    assert len(assemble(HALLO, parts).tensors) == len(expected_shapes(HALLO))
 
 
 @pytest.mark.parametrize("ending", [".pth", ".bin", ".ckpt", ".safetensors"])

@@ -8,7 +8,7 @@ import torch
 
 from comfyui_emo import NODE_CLASS_MAPPINGS
 from comfyui_emo.errors import InputError
-from comfyui_emo.models.autoencoder import AutoencoderConfig
+from comfyui_emo.models.autoencoder_config import AutoencoderConfig
 from comfyui_emo.models.avatar import avatar_config
 from comfyui_emo.models.build import build_networks
 from comfyui_emo.models.checkpoints import emo

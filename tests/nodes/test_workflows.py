@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from comfyui_emo import NODE_CLASS_MAPPINGS
+from comfyui_emo.models.checkpoints.tables import family_named
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
@@ -40,6 +41,8 @@ CORE = {
     "VAEDecode": ({"samples": "LATENT", "vae": "VAE"}, ["IMAGE"], 0),
 }
 LOADERS = {"CheckpointLoaderSimple": "checkpoints", "UpscaleModelLoader": "upscale_models"}
+# What models of published weights are used by.
+PUBLISHED = ("echomimic", "hallo", "v-express")
 TITLE_PX = 30
 THUMBNAIL_PX, THUMBNAIL_BYTES = 512, 60_000
 NOTES = {"Note", "MarkdownNote"}
@@ -73,8 +76,25 @@ def nodes(workflow):
 
 
 def test_the_workflows_are_these():
-    names = ["face-in-large-picture", "long-voice", "portrait-from-image-model", "song-speed-curve"]
-    assert [path.stem for path in WORKFLOWS] == [*names, "talk-blocks", "talk-simple"]
+    own = ["face-in-large-picture", "long-voice", "portrait-from-image-model", "song-speed-curve"]
+    names = [*own, "talk-blocks", "talk-simple", *PUBLISHED]
+    assert [path.stem for path in WORKFLOWS] == sorted(names)
+
+
+def test_published_weights_are_named_with_their_files_source_and_licence(nodes):
+    for node in nodes.values():
+        if node["type"] == "EMOLoadModel" and "models" in node["properties"]:
+            family = family_named(node["widgets_values"][0].split("[")[1].removesuffix("]"))
+            models = node["properties"]["models"]
+            assert {Path(model["name"]).stem for model in models} == {file.name for file in family.layouts[0]}
+            assert all(model["url"].startswith(family.source + "/resolve/main/") for model in models)
+            assert all(model["url"].endswith("/" + model["name"]) for model in models)
+            (note,) = [node["widgets_values"][0] for node in nodes.values() if node["type"] in NOTES]
+            licence = family.licence.split(" (")[0]
+            assert licence in note and family.source in note
+            defaults = family.config.defaults
+            shown = f"{defaults.steps} steps, guidance {defaults.voice_guidance:g}, {defaults.fps:g} fps"
+            assert shown in note
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
@@ -152,6 +172,8 @@ def test_widget_values_are_as_many_and_of_the_kind_that_is_declared(nodes):
                 if not is_widget(spec):
                     continue
                 value = values.pop(0)
+                if name == "model_file" and "models" in node["properties"]:
+                    continue
                 if isinstance(spec[0], list):
                     assert value in spec[0], name
                 else:

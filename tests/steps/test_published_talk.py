@@ -1,17 +1,17 @@
 """From a picture and a voice to frames with models of published weights, at the recordings' size."""
 
-from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 import torch
-from families import SMALL_ECHOMIMIC, SMALL_HALLO, SMALL_V_EXPRESS, small_networks
+from families import SMALL_ECHOMIMIC, SMALL_HALLO, SMALL_V_EXPRESS, load_module, small_networks
+from small_families import small_autoencoder, small_voice_encoder_config
 
 from comfyui_emo.errors import WeightsError
 from comfyui_emo.models.checkpoints.emo import LoadedModel
-from comfyui_emo.models.picture_autoencoder import PictureAutoencoder
 from comfyui_emo.models.spectrogram_encoder import SpectrogramEncoder, SpectrogramEncoderConfig
-from comfyui_emo.models.voice_encoder import VoiceEncoder, VoiceEncoderConfig
+from comfyui_emo.models.voice_encoder import VoiceEncoder
 from comfyui_emo.steps.face_region import FaceRegion
 from comfyui_emo.steps.head_motion import HeadMotion
 from comfyui_emo.steps.portrait import Portrait
@@ -23,25 +23,16 @@ from comfyui_emo.steps.voice import Voice
 FACE = FaceRegion(30, 20, 60, 80)
 
 
-def small_voice_encoder(layers: int) -> VoiceEncoder:
-    base = VoiceEncoderConfig.wav2vec2_base()
-    small = {"width": 24, "heads": 4, "feedforward_width": 32, "conv_channels": (16,) * 7}
-    return VoiceEncoder(replace(base, layers=layers, position_kernel=16, position_groups=4, **small)).eval()
-
-
 def complete(family) -> LoadedModel:
     """The family with a random autoencoder and voice encoder, for pictures of 128x128 pixels."""
     torch.manual_seed(0)
     networks = small_networks(family)
-    networks.config = replace(
-        networks.config, defaults=replace(networks.config.defaults, width_px=128, height_px=128)
-    )
-    networks.autoencoder = PictureAutoencoder((8, 8, 16, 16), 4).eval()
+    networks.autoencoder = small_autoencoder(load_module)
     if family is SMALL_ECHOMIMIC:
         networks.voice_encoder = SpectrogramEncoder(SpectrogramEncoderConfig(positions=50)).eval()
     else:
-        networks.voice_encoder = small_voice_encoder(3 if family is SMALL_HALLO else 1)
-    return LoadedModel(networks, family.name, {})  # type: ignore[arg-type]
+        networks.voice_encoder = VoiceEncoder(small_voice_encoder_config(load_module)).eval()
+    return LoadedModel(networks, Path(family.name), {})
 
 
 def request(model: LoadedModel, seed: int = 0, frequency: float = 0.05, guidance: float = 2.0) -> TalkRequest:

@@ -98,3 +98,16 @@ def test_a_voice_of_less_than_a_row_is_refused():
     )
     with pytest.raises(InputError, match="400 samples or more"):
         encoder(torch.zeros(100))
+
+
+@torch.no_grad()
+def test_a_voice_shorter_than_the_windows_keeps_its_pace():
+    encoder = wav2vec2_from(weights_of("v-express", "pipeline", "wav2vec."), small_wav2vec2(2))
+    samples, config = EXPRESS["waveform16k"], SMALL_V_EXPRESS.config.audio
+    frames = 2 * len(samples) * 30 // 16000
+    rows = voice_rows(encoder, samples, frames, Fraction(30), config)
+    silence = torch.zeros(round(frames * 16000 / 30) - len(samples))
+    heard = encoder.encode_normalised(torch.cat([encoder.normalise(samples[None])[0], silence])[None])
+    wanted = torch.nn.functional.interpolate(heard[:, :, -1].transpose(1, 2), size=2 * frames, mode="linear")
+    # A frame's first own row lies behind the rows that it hears of the frames before.
+    assert relative_error(rows[0, :, 2 * config.window], wanted[0, :, ::2].T) < EXACT

@@ -1,0 +1,96 @@
+"""Models of published weights in the graph: what is asked of the host, and their sampling loops."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from ..models.checkpoints.external_files import wav2vec2_from
+from ..models.checkpoints.weight_source import StoredTensor, WeightSource
+from ..models.voice_encoder import VoiceEncoder
+from .graph_model import GraphModel
+from .graph_tensors import frames_of_images, images_of_frames
+from .published_sampling import PictureCoder, PublishedPortrait, PublishedRun, sample_published
+from .published_talk import encode_rows, require_complete
+from .sampling import OnProgress, SamplingSettings
+from .timeline import Timeline
+from .voice import Voice
+
+
+class HostVae(Protocol):
+    """What is asked of the host's VAE."""
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """IMAGE [B, H, W, 3] -> latents [B, C, h, w]."""
+        ...
+
+    def decode(self, samples: Tensor) -> Tensor:
+        """Latents [B, C, h, w] -> IMAGE [B, H, W, 3]."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class HostCoder:
+    """The host's VAE in the middle of a run; what it may have pushed off the device is brought back."""
+
+    vae: HostVae
+    model: GraphModel
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """Pixels [B, 3, H, W] in 0..1 -> latents."""
+        latents = self.vae.encode(images_of_frames(pixels)).float()
+        return latents.to(self.model.bring_all())
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents -> pixels [B, 3, H, W]."""
+        pixels = frames_of_images(self.vae.decode(latents.cpu())).float()
+        return pixels.to(self.model.bring_all())
+
+
+@torch.inference_mode()
+def published_latents(
+    model: GraphModel,
+    portrait: PublishedPortrait,
+    vae: HostVae | None,
+    rows: Tensor,
+    timeline: Timeline,
+    settings: SamplingSettings,
+    on_progress: OnProgress,
+) -> Tensor:
+    """The latents of all frames [F, C, h, w] on the CPU, in the autoencoder's scale.
+
+    vae: the host's, for a model without an autoencoder of its own.
+    """
+    device = model.bring_all()
+    networks = model.networks
+    coder: PictureCoder = networks.autoencoder if vae is None else HostCoder(vae, model)  # type: ignore[assignment]
+    like = torch.empty(0, device=device, dtype=networks.backbone.dtype)
+    run = PublishedRun(networks, coder, portrait.to(like), rows.to(like), timeline, settings, on_progress)
+    scale = model.config.latent_scale
+    return torch.cat([clip[0].float().cpu() / scale for clip in sample_published(run)])
+
+
+def published_rows(model: GraphModel, voice: Voice, timeline: Timeline, audio_encoder: Any | None) -> Tensor:
+    """What frames hear of a voice [1, N, rows, D] on the CPU.
+
+    audio_encoder: the host's wav2vec 2.0, whose weights are taken; None: the model's own voice encoder.
+
+    Raises:
+        WeightsError: an audio encoder of another kind, or the model has none and none is given.
+    """
+    if audio_encoder is None:
+        require_complete(model, "voice_encoder")
+        return encode_rows(model.networks, voice, timeline, model.bring("voice_encoder")).cpu()
+    encoder = _encoder_of_host(audio_encoder.get_sd())
+    return encode_rows(model.networks, voice, timeline, torch.device("cpu"), encoder)
+
+
+def _encoder_of_host(weights: Mapping[str, Tensor]) -> VoiceEncoder:
+    stored = {
+        name: StoredTensor(tuple(value.shape), value.dtype, lambda value=value: value.cpu())
+        for name, value in weights.items()
+    }
+    return wav2vec2_from(WeightSource(Path("the audio encoder"), stored, {}))

@@ -1,0 +1,224 @@
+"""The sampling loops of models of published weights: from noise to latents, clip by clip or in windows."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..models.build import EmoNetworks
+from ..models.config import EmoConfig
+from ..models.region_audio import VoiceRegions
+from .face_region import FaceRegion
+from .guidance import denoise_halves, picture_features, prepare_halves
+from .noise import clip_noise
+from .portrait import FittedPortrait
+from .region_masks import key_point_drawing, lip_region, rectangle, voice_regions, widened
+from .sampling import OnProgress, Progress, SamplingSettings
+from .schedulers import make_scheduler
+from .timeline import Timeline
+from .windows import WindowedConditions, denoise_windows, whole_windows
+
+# How much larger than the face its mask is, a side: as in the published preparations.
+_MASK_MARGIN = 1.2
+
+
+class PictureCoder(Protocol):
+    """What is asked of an autoencoder; latents in its own scale."""
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """Pixels [B, 3, 8h, 8w] in 0..1 -> latents [B, C, h, w]."""
+        ...
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents [B, C, h, w] -> pixels [B, 3, 8h, 8w], about 0..1."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class PublishedPortrait:
+    """A portrait as a model of published weights is told of it.
+
+    Attributes:
+        latents: [1, C, h, w] as the networks see them, scaled.
+        region: the face in the square picture.
+        side_px: its side.
+        identity: a face embedding [1, E]; None: no known face.
+    """
+
+    latents: Tensor
+    region: FaceRegion
+    side_px: int
+    identity: Tensor | None = None
+
+    def to(self, like: Tensor) -> "PublishedPortrait":
+        """The same on the device and in the dtype of a tensor."""
+        identity = None if self.identity is None else self.identity.to(like)
+        return replace(self, latents=self.latents.to(like), identity=identity)
+
+
+@dataclass(frozen=True, eq=False)
+class PublishedRun:
+    """What all frames of a run share.
+
+    Attributes:
+        networks: on the device.
+        coder: turns the last frames of a clip into what the next clip sees; asked by models of clips only.
+        portrait: on the device, in the networks' dtype.
+        rows: what frames hear [1, N, rows, D], likewise.
+        timeline: of the voice.
+        settings: steps, scheduler, guidance, seed.
+        on_progress: told of every step.
+    """
+
+    networks: EmoNetworks
+    coder: PictureCoder
+    portrait: PublishedPortrait
+    rows: Tensor
+    timeline: Timeline
+    settings: SamplingSettings
+    on_progress: OnProgress
+
+    @property
+    def guided(self) -> bool:
+        """Whether there is an unconditional half."""
+        return self.settings.voice_guidance != 1
+
+    def scheduler(self):
+        """A scheduler with its timesteps set."""
+        made = make_scheduler(self.settings.scheduler, self.networks.config.diffusion)
+        made.set_timesteps(self.settings.steps, device=self.portrait.latents.device)  # type: ignore[attr-defined]
+        return made
+
+    def noise(self, generator: torch.Generator, frame_count: int) -> Tensor:
+        """The noise [1, F, C, h, w] that a clip or a whole video starts from."""
+        channels, height, width = self.portrait.latents.shape[1:]
+        drawn = clip_noise(generator, frame_count, (channels, height, width), self.networks.config.loop)
+        return (drawn * self.settings.noise_scale).to(self.portrait.latents)
+
+
+def portrait_of(
+    fitted: FittedPortrait, latents: Tensor, config: EmoConfig, identity: Tensor | None = None
+) -> PublishedPortrait:
+    """A fitted portrait and its latents in the autoencoder's own scale, as the networks see them.
+
+    Raises:
+        InputError: the picture is not square, or the embedding is not of the model's width.
+    """
+    height_px, width_px = fitted.pixels.shape[-2:]
+    if height_px != width_px:
+        raise InputError(
+            got=f"a picture of {width_px}x{height_px} pixels for {config.name}",
+            allowed="a square one, as the model was trained on",
+            do="set both sides of the model's picture to the same size",
+        )
+    _check_identity(identity, config)
+    return PublishedPortrait(latents * config.latent_scale, fitted.region, width_px, identity)
+
+
+def _check_identity(identity: Tensor | None, config: EmoConfig) -> None:
+    wanted = None if config.context is None else config.context.embedding_width
+    if identity is not None and tuple(identity.shape) != (1, wanted):
+        allowed = "none" if wanted is None else f"[1, {wanted}], insightface's of one face, or none"
+        raise InputError(
+            got=f"a face embedding of shape {list(identity.shape)} for {config.name}",
+            allowed=allowed,
+            do="leave it away" if wanted is None else "give the embedding of one face",
+        )
+
+
+def check_settings(settings: SamplingSettings, config: EmoConfig) -> None:
+    """Raises InputError: the settings ask for what a model of published weights does not have."""
+    if settings.portrait_guidance != 1:
+        raise InputError(
+            got=f"portrait guidance {settings.portrait_guidance:g} for {config.name}",
+            allowed="1: its one guidance covers portrait and voice together",
+            do="leave the portrait guidance as it is, and set the voice guidance",
+        )
+
+
+def generated_frame_count(config: EmoConfig, timeline: Timeline) -> int:
+    """Frames that are generated for a video: whole clips, or what whole windows cover."""
+    if config.loop.kind == "windows":
+        return whole_windows(timeline.frame_count, config.temporal.frames_per_clip, config.loop)
+    return timeline.padded_frame_count
+
+
+def part_count(config: EmoConfig, timeline: Timeline) -> int:
+    """Parts that are denoised one after the other: clips, or one whole of overlapping windows."""
+    return 1 if config.loop.kind == "windows" else timeline.clip_count
+
+
+def sample_published(run: PublishedRun) -> Iterator[Tensor]:
+    """Latents of clip after clip [1, F, C, h, w], scaled, as many frames in all as the voice lasts."""
+    check_settings(run.settings, run.networks.config)
+    return _windowed(run) if run.networks.config.loop.kind == "windows" else _clip_by_clip(run)
+
+
+@torch.inference_mode()
+def _windowed(run: PublishedRun) -> Iterator[Tensor]:
+    """All frames at once, in overlapping windows; given out clip by clip."""
+    networks, settings, portrait = run.networks, run.settings, run.portrait
+    features = picture_features(networks, portrait.latents, portrait.identity, run.guided)
+    if networks.config.locator.reads == "face":
+        mask = rectangle(widened(portrait.region, _MASK_MARGIN), portrait.side_px)
+    else:
+        mask = key_point_drawing(portrait.region, portrait.side_px)
+    conditions = WindowedConditions(
+        networks,
+        prepare_halves(networks, features, None, None),
+        networks.audio_projection(run.rows),
+        mask.to(run.rows),
+    )
+    noise = run.noise(torch.Generator().manual_seed(settings.seed), run.rows.shape[1])
+
+    def on_step(step: int, clean: Tensor) -> None:
+        run.on_progress(Progress(1, 1, step, settings.steps, clean))
+
+    latents = denoise_windows(conditions, noise, run.scheduler(), settings.voice_guidance, on_step)
+    for span in run.timeline.clips():
+        yield latents[:, span.first_frame : span.first_frame + span.kept_frames]
+
+
+@torch.inference_mode()
+def _clip_by_clip(run: PublishedRun) -> Iterator[Tensor]:
+    """Clip after clip; each sees the last frames of the one before as pictures, the first the portrait."""
+    networks, settings, timeline, portrait = run.networks, run.settings, run.timeline, run.portrait
+    config = networks.config
+    count, motion = config.temporal.frames_per_clip, config.temporal.motion_frames
+    regions = _regions_of(run)
+    mask = rectangle(widened(portrait.region, _MASK_MARGIN), portrait.side_px)
+    mask = mask.expand(-1, config.locator.channels_in, -1, -1).to(run.rows)
+    generator = torch.Generator().manual_seed(settings.seed)
+    seen = portrait.latents.expand(motion, -1, -1, -1)
+    for index, span in enumerate(timeline.clips(), start=1):
+        pictures = torch.cat([portrait.latents, seen])
+        features = picture_features(networks, pictures, portrait.identity, run.guided)
+        tokens = networks.audio_projection(run.rows[:, span.first_frame : span.first_frame + count])
+        halves = prepare_halves(networks, features, tokens, mask, regions)
+
+        def on_step(step: int, clean: Tensor, index: int = index) -> None:
+            run.on_progress(Progress(index, timeline.clip_count, step, settings.steps, clean))
+
+        noise = run.noise(generator, count)
+        latents = denoise_halves(
+            networks.backbone, noise, halves, run.scheduler(), settings.voice_guidance, on_step
+        )
+        if index < timeline.clip_count:
+            seen = _as_pictures(run, latents[0, -motion:])
+        yield latents[:, : span.kept_frames]
+
+
+def _regions_of(run: PublishedRun) -> VoiceRegions:
+    portrait, levels = run.portrait, len(run.networks.config.spatial.channels)
+    regions = voice_regions(portrait.region, lip_region(portrait.region), portrait.side_px, levels)
+    return VoiceRegions(tuple(mask.to(run.rows) for mask in regions.masks), regions.weights)
+
+
+def _as_pictures(run: PublishedRun, latents: Tensor) -> Tensor:
+    """Latents of frames by way of their pixels, as the published loops bring them into the next clip."""
+    scale = run.networks.config.latent_scale
+    pixels = run.coder.decode(latents.float() / scale).clamp(0, 1)
+    return (run.coder.encode(pixels) * scale).to(latents)

@@ -1,0 +1,176 @@
+"""Models of published weights in the graph, without a host: small files under the published names."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from families import SMALL, load_module, write_published
+from small_families import SIDE_PX, shrink, small_voice_encoder_config
+
+from comfyui_emo import NODE_CLASS_MAPPINGS
+from comfyui_emo.errors import WeightsError
+from comfyui_emo.models.picture_autoencoder import PictureAutoencoder
+from comfyui_emo.models.voice_encoder import VoiceEncoder
+from comfyui_emo.steps.video_file import read_video
+
+FAMILIES = ("hallo", "echomimic", "echomimic-acc", "v-express")
+VOICE_S = 0.2
+
+
+@pytest.fixture(autouse=True)
+def _small_files_are_the_published_ones(monkeypatch):
+    shrink(load_module, monkeypatch.setattr)
+
+
+@pytest.fixture
+def audio(audio):
+    """A voice of two of Hallo's small clips."""
+    return {**audio, "waveform": audio["waveform"][..., : round(VOICE_S * audio["sample_rate"])]}
+
+
+@pytest.fixture
+def face(run, image):
+    return run("EMOFaceRegion", image=image, x=8, y=10, width=20, height=24)[0]
+
+
+def put(workplace: Path, name: str) -> str:
+    """Put a family's files into models/emo; the name that the list shows."""
+    write_published(workplace / "models" / "emo" / name, SMALL[name])
+    return f"{name} [{name}]"
+
+
+def choices() -> list[str]:
+    return NODE_CLASS_MAPPINGS["EMOLoadModel"].INPUT_TYPES()["required"]["model_file"][0]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_blocks_make_a_video_as_long_as_the_voice(run, workplace, image, audio, face, name):
+    chosen = put(workplace, name)
+    assert choices() == ["bundled avatar model", chosen, "tiny.safetensors"]
+    model, vae = run("EMOLoadModel", model_file=chosen)
+    voice, sound, frame_count, fps = run("EMOEncodeAudio", model=model, audio=audio)
+    defaults = SMALL[name].config.defaults
+    assert (fps, frame_count) == (defaults.fps, -(-VOICE_S * defaults.fps // 1))
+    reference, portrait = run("EMOReferenceNet", model=model, image=image, face=face)
+    assert portrait.shape == (1, SIDE_PX, SIDE_PX, 3)
+    parts = {"model": model, "reference": reference, "voice": voice, "steps": 1}
+    (latent,) = run("EMOSampler", **parts)
+    assert latent["samples"].shape == (frame_count, 4, SIDE_PX // 8, SIDE_PX // 8)
+    assert not torch.equal(latent["samples"], run("EMOSampler", **parts, seed=1)[0]["samples"])
+    (path,) = run("EMOCombineVideo", latent=latent, vae=vae, audio=sound, fps=fps)
+    video = read_video(path)
+    assert video.frames.shape == (frame_count, SIDE_PX, SIDE_PX, 3) and video.frames.std() > 1
+    assert abs(video.voice.duration_s - VOICE_S) < 1e-3
+
+
+def test_the_simple_block_takes_a_connected_model(run, workplace, image, audio):
+    model, _ = run("EMOLoadModel", model_file=put(workplace, "echomimic-acc"))
+    (path,) = run("EMOTalk", image=image, audio=audio, model=model)
+    video = read_video(path)
+    assert video.frames.shape == (5, SIDE_PX, SIDE_PX, 3) and video.fps == 24
+
+
+def test_licences_are_told_where_a_model_is_chosen():
+    tooltip = NODE_CLASS_MAPPINGS["EMOLoadModel"].INPUT_TYPES()["required"]["model_file"][1]["tooltip"]
+    assert "Hallo, Hallo2: MIT" in tooltip and "V-Express: non-commercial research only" in tooltip
+    assert "with poses" not in tooltip
+
+
+class Vae:
+    """The host's VAE of the same weights as the model's own."""
+
+    def __init__(self, autoencoder: PictureAutoencoder):
+        self.own = autoencoder
+
+    def encode(self, pixels):
+        return self.own.encode(pixels.movedim(-1, 1))
+
+    def decode(self, samples):
+        return self.own.decode(samples).clamp(0, 1).movedim(1, -1)
+
+
+class AudioEncoder:
+    """The host's AUDIO_ENCODER, with the names that ComfyUI gives its weights."""
+
+    def __init__(self, encoder: VoiceEncoder):
+        self.weights = {
+            name.removeprefix("wav2vec2."): value for name, value in encoder.state_dict().items()
+        }
+
+    def get_sd(self):
+        return self.weights
+
+
+def test_the_hosts_vae_and_audio_encoder_stand_in_for_the_models_own(run, workplace, image, audio, face):
+    model, _ = run("EMOLoadModel", model_file=put(workplace, "hallo"))
+    vae, encoder = model.networks.autoencoder, model.networks.voice_encoder
+
+    def sampled(vae, encoder):
+        voice = run("EMOEncodeAudio", model=model, audio=audio, audio_encoder=encoder)[0]
+        reference = run("EMOReferenceNet", model=model, image=image, face=face, vae=vae)[0]
+        parts = {"model": model, "reference": reference, "voice": voice}
+        return run("EMOSampler", **parts, steps=1, voice_guidance=1.0)[0]["samples"]
+
+    own = sampled(None, None)
+    assert len(own) > 4  # more than one clip, so that frames go through the VAE on the way
+    model.networks.autoencoder = model.networks.voice_encoder = None
+    # Features of the portrait are rounded to float16, to either side of a tie.
+    assert (sampled(Vae(vae), AudioEncoder(encoder)) - own).norm() < 5e-3 * own.norm()
+
+
+def test_what_the_model_lacks_is_told_by_the_block_that_needs_it(run, refused, workplace, image, audio, face):
+    model, vae = run("EMOLoadModel", model_file=put(workplace, "v-express"))
+    model.networks.autoencoder = model.networks.voice_encoder = None
+    with pytest.raises(WeightsError, match=r"wav2vec2-base-960h \(Apache-2.0\)"):
+        run("EMOEncodeAudio", model=model, audio=audio)
+    assert "Load VAE" in refused("EMOReferenceNet", model=model, image=image, face=face)
+    other = AudioEncoder(VoiceEncoder(small_voice_encoder_config(load_module, layers=2)))
+    with pytest.raises(WeightsError, match="wav2vec 2.0 voice encoder.*tensors of wav2vec2-base-960h"):
+        run("EMOEncodeAudio", model=model, audio=audio, audio_encoder=other)
+
+
+def test_shared_files_are_found_by_their_published_names(run, workplace):
+    chosen = put(workplace, "hallo")
+    for name in ("sd-vae-ft-mse", "wav2vec2-base-960h"):
+        kind = workplace / "models" / ("vae" if "vae" in name else "audio_encoders")
+        kind.mkdir()
+        (workplace / "models" / "emo" / "hallo" / name).rename(kind / name)
+    model, _ = run("EMOLoadModel", model_file=chosen)
+    assert model.networks.autoencoder is not None and model.networks.voice_encoder is not None
+    (workplace / "models" / "vae" / "sd-vae-ft-mse").rename(workplace / "models" / "vae" / "sdxl")
+    model, _ = run("EMOLoadModel", model_file=chosen)
+    assert model.networks.autoencoder is None  # of the same form, and another one
+
+
+def test_settings_that_the_model_does_not_have_are_refused(run, refused, workplace, image, audio, face):
+    model, _ = run("EMOLoadModel", model_file=put(workplace, "echomimic-acc"))
+    parts = {
+        "model": model,
+        "reference": run("EMOReferenceNet", model=model, image=image, face=face)[0],
+        "voice": run("EMOEncodeAudio", model=model, audio=audio)[0],
+        "steps": 1,
+    }
+    earlier = {"samples": torch.zeros(2, 4, 16, 16)}
+    for change, got in (
+        ({"portrait_guidance": 2.0}, "portrait guidance 2 for echomimic-acc"),
+        ({"clip_length": 9}, "clips of 9 frames"),
+        ({"earlier": earlier}, "earlier frames to go on from"),
+    ):
+        assert got in refused("EMOSamplerAdvanced", **parts, **change)
+
+
+def test_head_motion_that_is_not_heard_is_said(run, workplace, image, audio, face, caplog):
+    model, _ = run("EMOLoadModel", model_file=put(workplace, "echomimic-acc"))
+    (motion,) = run("EMOHeadMotion", model=model, style="active")
+    reference = run("EMOReferenceNet", model=model, image=image, face=face)[0]
+    voice = run("EMOEncodeAudio", model=model, audio=audio, duration=0.1)[0]
+    run("EMOSampler", model=model, reference=reference, voice=voice, motion=motion, steps=1)
+    assert "echomimic-acc has no speed layers: the head motion changes nothing" in caplog.text
+
+
+def test_a_model_with_poses_is_not_listed(workplace):
+    folder = workplace / "models" / "emo" / "poses"
+    folder.mkdir()
+    for name in ("reference_unet_pose", "denoising_unet_pose", "motion_module_pose", "face_locator_pose"):
+        (folder / f"{name}.pth").touch()
+    assert choices() == ["bundled avatar model", "tiny.safetensors"]
