@@ -208,7 +208,7 @@ def test_parts_of_another_model_are_refused(run, refused, parts, workplace, tiny
 
 
 def test_models_that_cannot_be_used_are_refused(run, workplace, model):
-    with pytest.raises(WeightsError, match=r"no file gone.safetensors.*models.emo"):
+    with pytest.raises(WeightsError, match=r"no file or folder gone.safetensors.*models.emo"):
         run("EMOLoadModel", model_file="gone.safetensors")
 
 
