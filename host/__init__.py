@@ -13,6 +13,7 @@ from .folders import (
     model_folders,
     model_path,
     output_path,
+    runs_folder,
 )
 from .present import hosted
 
@@ -33,6 +34,7 @@ __all__ = [
     "native_video",
     "output_path",
     "progress",
+    "runs_folder",
     "show",
     "show_video",
     "workflow_metadata",

@@ -58,21 +58,27 @@ def _sample(
     earlier: dict[str, Any] | None = None,
 ) -> tuple[dict[str, Any]]:
     from ..steps.graph_progress import watch
+    from ..steps.graph_runs import RUN_KEY, sampling_run
     from ..steps.graph_types import sample_latents
     from ..steps.head_motion import motion_of_style
 
     motion = motion or motion_of_style("normal", model.config.defaults)
     report = host.progress(voice.timeline.clip_count * settings.steps, node_id)
     samples = None if earlier is None else earlier["samples"]
+    run = sampling_run(host.runs_folder(), model, reference, voice, motion, settings, samples)
     on_progress = watch(report, model)
-    return ({"samples": sample_latents(model, reference, voice, motion, settings, on_progress, samples)},)
+    latents = sample_latents(model, reference, voice, motion, settings, on_progress, samples, run.opened())
+    return ({"samples": latents, RUN_KEY: run},)
 
 
 class Sampler:
     """Clip after clip from noise to latents, each clip going on from the last frames of the one before."""
 
     CATEGORY = "EMO"
-    DESCRIPTION = "Samples the video clip by clip: as many frames as the voice lasts."
+    DESCRIPTION = (
+        "Samples the video clip by clip: as many frames as the voice lasts. A run that was stopped goes on "
+        "when the same graph is queued again."
+    )
     FUNCTION = "sample"
     RETURN_TYPES = ("LATENT",)
     RETURN_NAMES = ("latent",)

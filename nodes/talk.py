@@ -35,10 +35,13 @@ class Talk:
         }
 
     def talk(self, image: "Tensor", audio: dict[str, Any], unique_id: str | None = None) -> Any:
+        from functools import partial
+
         from ..models.checkpoints.emo import load_model
         from ..steps.face_detector import WEIGHTS_NAME
         from ..steps.graph_model import manage_model
         from ..steps.graph_progress import watch
+        from ..steps.graph_runs import run_folder
         from ..steps.graph_types import simple_request
         from ..steps.talk import talk, talk_timeline
 
@@ -47,5 +50,6 @@ class Talk:
         model = manage_model(loaded, host.compute_dtype("auto", 0), host.manage)
         report = host.progress(talk_timeline(model, request).clip_count * request.sampling.steps, unique_id)
         path = host.output_path(_NAME_PREFIX, temporary=True)
-        talk(model, request, path, model.bring_all(), watch(report, model))
+        work_folder = partial(run_folder, host.runs_folder())
+        talk(model, request, path, model.bring_all(), watch(report, model), work_folder)
         return host.show_video(path, True, (host.native_video(path),))

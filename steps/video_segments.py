@@ -18,6 +18,7 @@ from av.packet import Packet
 from ..errors import InputError
 from .marking.marks import Marks
 from .timeline import Timeline
+from .video_file import cannot_write
 from .video_streams import (
     PictureFormat,
     PictureStream,
@@ -28,6 +29,7 @@ from .video_streams import (
     open_video,
 )
 from .voice import VoiceSource
+from .whole_file import whole_file
 
 KEY_FRAME_DISTANCE = 250
 """Frames from one key frame to the next where x264 is free to choose."""
@@ -126,6 +128,27 @@ def join_segments(
                 do="start the run afresh",
             )
         sound.finish()
+
+
+def write_joined(
+    output: Path,
+    segments: Sequence[Path],
+    timeline: Timeline,
+    voice: VoiceSource,
+    marks: Marks,
+    metadata: dict[str, str] | None = None,
+) -> None:
+    """Write the marked video file under its name once it is whole; for the arguments see `join_segments`.
+
+    Raises:
+        InputError: as `join_segments`, or the file cannot be written or signed.
+    """
+    try:
+        with whole_file(output) as part:
+            join_segments(part, segments, timeline, voice, {**(metadata or {}), **marks.metadata})
+            marks.into_file(part, output.name)
+    except OSError as error:
+        raise cannot_write(output, error) from error
 
 
 def _packets(segments: Sequence[Path], fps: Fraction) -> Iterator[Packet]:
