@@ -57,6 +57,7 @@ class SegmentWriter:
         """first_frame: which frame of the video the segment starts with; marks: put into every frame."""
         self._path, self._fps, self._picture, self._next = path, fps, picture, first_frame
         self._marks = marks
+        self._pen = None if marks is None else marks.pen()
 
     def __enter__(self) -> "SegmentWriter":
         self._container = av.open(str(self._path.absolute()), "w", format="mp4")
@@ -72,7 +73,7 @@ class SegmentWriter:
         """
         self._picture.check_frames(frames, self._next)
         if self._marks is not None:
-            frames = self._marks.into_frames(frames, self._next, float(self._fps))
+            frames = self._marks.into_frames(frames, self._next, float(self._fps), self._pen)
         for pixels in frame_bytes(frames):
             self._pictures.write(pixels)
         self._next += len(frames)
