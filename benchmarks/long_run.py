@@ -1,4 +1,4 @@
-"""A long video's last minute against its first: likeness, sharpness, colour, lip sync.
+"""A long video's last minute against its first: likeness, sharpness, colour, lip sync, time and memory.
 
 python -m comfyui_emo.benchmarks.long_run [--minutes 10] [--avatar 0] [--steps N] [--guidance G] [--seed 0]
 
@@ -9,10 +9,15 @@ takes no more memory than a minute.
 import argparse
 import json
 import logging
+import resource
 import sys
+import time
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from ..models.checkpoints.emo import BUNDLED_MODEL, load_model
 from ..steps.face_region import FaceRegion
@@ -26,6 +31,33 @@ from ..training.detector import load_detector
 from ..training.evaluation_set import EvaluationSet
 from ..training.long_run import LongRun
 from .report import machine
+
+
+class Watch:
+    """Takes down what the frames of each minute cost, while they go by."""
+
+    def __init__(self) -> None:
+        self.processor_s, self.peak_megabytes = [time.process_time()], [_peak_megabytes()]
+
+    def over(self, clips: Iterable[Tensor]) -> Iterator[Tensor]:
+        """The same frames, clip by clip."""
+        frames_of_minute = 60 * FPS
+        count = 0
+        for clip in clips:
+            yield clip
+            count += len(clip)
+            if count >= len(self.processor_s) * frames_of_minute:
+                self.processor_s.append(time.process_time())
+                self.peak_megabytes.append(_peak_megabytes())
+
+    def report(self) -> dict[str, list[float]]:
+        """Of each whole minute of video: processor seconds, and the peak of memory up to its end."""
+        spent = [round(end - start, 1) for start, end in pairwise(self.processor_s)]
+        return {"processor_seconds_of_minute": spent, "peak_megabytes_after_minute": self.peak_megabytes[1:]}
+
+
+def _peak_megabytes() -> float:
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
 
 
 def measure(arguments: argparse.Namespace) -> dict:
@@ -52,7 +84,9 @@ def measure(arguments: argparse.Namespace) -> dict:
     fitted = FittedPortrait(portrait.pixels, CropBox(0, 0, *size), region)
     frames = animate(model, fitted, request, torch.device("cpu"))
     settings = {"minutes": arguments.minutes, "avatar": arguments.avatar, "model": model.path.name}
-    return {**run.measure(frames, load_detector()), **settings, "steps": sampling.steps}
+    watch = Watch()
+    figures = run.measure(watch.over(frames), load_detector())
+    return {**figures, **watch.report(), **settings, "steps": sampling.steps}
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from .folders import (
     model_path,
     output_path,
     published_folders,
+    runs_folder,
     shared_folders,
 )
 from .present import hosted
@@ -36,8 +37,9 @@ __all__ = [
     "output_path",
     "progress",
     "published_folders",
-    "shared_folders",
+    "runs_folder",
     "say",
+    "shared_folders",
     "show",
     "show_video",
     "workflow_metadata",

@@ -98,6 +98,16 @@ def save_folder(temporary: bool) -> Path:
     return Path(folder_paths.get_temp_directory() if temporary else folder_paths.get_output_directory())
 
 
+def runs_folder() -> Path:
+    """Where runs that may go on keep their work; not made here.
+
+    It lies among the host's users, under a name that the page cannot reach: the temporary folder would not
+    do, since the host empties that when it starts.
+    """
+    base = Path(host_module("folder_paths").get_user_directory()) if hosted() else Path("user").absolute()
+    return base / "__emo_runs"
+
+
 def output_path(prefix: str, temporary: bool = False, suffix: str = ".mp4") -> Path:
     """A new file `<prefix>_00001_<suffix>` in the host's output or temporary folder; subfolders are made.
 

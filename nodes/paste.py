@@ -41,6 +41,6 @@ class PasteBack:
     def paste(
         self, images: "Tensor", picture: "Tensor", reference: "PortraitReference", feather: float
     ) -> "tuple[Tensor]":
-        from ..steps.graph_video import paste_back
+        from ..steps.graph_paste import paste_back
 
         return (paste_back(images, picture, reference.fitted.crop, feather),)

@@ -58,20 +58,24 @@ def _sample(
     earlier: dict[str, Any] | None = None,
 ) -> tuple[dict[str, Any]]:
     from ..steps.graph_progress import watch
-    from ..steps.graph_types import sample_latents
+    from ..steps.graph_runs import sample_latent
     from ..steps.published_sampling import part_count
 
     report = host.progress(part_count(model.config, voice.timeline) * settings.steps, node_id)
     samples = None if earlier is None else earlier["samples"]
     on_progress = watch(report, model)
-    return ({"samples": sample_latents(model, reference, voice, motion, settings, on_progress, samples)},)
+    runs = host.runs_folder()
+    return (sample_latent(runs, model, reference, voice, motion, settings, on_progress, samples),)
 
 
 class Sampler:
     """Clip after clip from noise to latents, each clip going on from the last frames of the one before."""
 
     CATEGORY = "EMO"
-    DESCRIPTION = "Samples the video clip by clip: as many frames as the voice lasts."
+    DESCRIPTION = (
+        "Samples the video clip by clip: as many frames as the voice lasts. A run that was stopped goes on "
+        "when the same graph is queued again."
+    )
     FUNCTION = "sample"
     RETURN_TYPES = ("LATENT",)
     RETURN_NAMES = ("latent",)

@@ -47,10 +47,13 @@ class Talk:
         model: "GraphModel | None" = None,
         unique_id: str | None = None,
     ) -> Any:
+        from functools import partial
+
         from ..models.checkpoints.emo import load_model
         from ..steps.face_detector import WEIGHTS_NAME
         from ..steps.graph_model import manage_model
         from ..steps.graph_progress import watch
+        from ..steps.graph_runs import run_folder
         from ..steps.graph_types import simple_request
         from ..steps.talk import part_count, talk
 
@@ -59,5 +62,6 @@ class Talk:
         request = simple_request(model, image, audio, host.find_model_file(WEIGHTS_NAME))
         report = host.progress(part_count(model, request) * request.sampling.steps, unique_id)
         path = host.output_path(_NAME_PREFIX, temporary=True)
-        talk(model, request, path, model.bring_all(), watch(report, model))
+        work_folder = partial(run_folder, host.runs_folder())
+        talk(model, request, path, model.bring_all(), watch(report, model), work_folder)
         return host.show_video(path, True, (host.native_video(path),))

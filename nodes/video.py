@@ -120,5 +120,5 @@ class CombineVideo:
         report = host.progress(source.count, unique_id)
         graph = host.workflow_metadata(prompt, extra_pnginfo)
         marking = Marking(enabled=marks, label=label, aigc=aigc, consent=consent)
-        write_frames(path, source, audio, fps, graph, report, marking)
+        write_frames(path, source, audio, fps, graph, report, host.runs_folder(), marking)
         return host.show_video(path, not save_output, (host.native_video(path),))

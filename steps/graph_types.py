@@ -1,7 +1,7 @@
 """What travels between the graph's blocks, as frozen dataclasses, and the checks that go with it."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,9 @@ from .head_motion import HeadMotion, motion_of_style
 from .portrait import FittedPortrait, Portrait
 from .published_sampling import PublishedPortrait, portrait_of
 from .reference import Reference, reference_of_latents
-from .sampling import OnProgress, SamplingSettings, sample_clips
+from .resume import RunFolder
+from .sampler_state import SamplerState
+from .sampling import OnProgress, SamplingSettings, first_state, sample_clips
 from .talk import TalkRequest, fit_to_model, is_published, movement_mask
 from .timeline import Timeline
 
@@ -169,15 +171,20 @@ def sample_latents(
     motion: HeadMotion | None,
     settings: SamplingSettings,
     on_progress: OnProgress,
-    earlier: Tensor | None = None,
+    earlier: Tensor | None,
+    run: RunFolder,
 ) -> Tensor:
     """The latents of all frames [F, C, h, w] on the CPU, as the model's VAE takes them.
 
-    motion: None: the model's "normal".
-    earlier: latents [N, C, h, w] of frames to go on from, as an earlier run gave them.
+    Args:
+        motion: None: the model's "normal".
+        earlier: latents [N, C, h, w] of frames to go on from, as an earlier run gave them.
+        run: keeps every clip, and gives those that it kept before; stays when all are sampled. A model of a
+            published family has a loop of its own, which keeps nothing.
 
     Raises:
-        InputError: a portrait or voice that another model encoded, or latents that cannot be gone on from.
+        InputError: a portrait or voice that another model encoded, latents that cannot be gone on from, or a
+            clip that cannot be kept.
     """
     check_same_model(model, portrait, voice)
     if isinstance(portrait.reference, PublishedPortrait):
@@ -192,18 +199,19 @@ def sample_latents(
         earlier = (earlier * scale)[None]
     mask = portrait.movement_mask(motion, model.config)
     device = model.bring_all()
-    clips = sample_clips(
-        model.networks,
-        portrait.reference.on(device),
-        voice.features.to(device),
-        mask,
-        motion,
-        voice.timeline,
-        settings,
-        on_progress,
-        earlier,
-    )
-    return torch.cat([clip[0].cpu() / scale for clip in clips])
+    reference, features = portrait.reference.on(device), voice.features.to(device)
+
+    def start() -> SamplerState:
+        return first_state(model.config, reference.latents.shape[1:], settings.seed, earlier)
+
+    def sample(state: SamplerState) -> Iterator[Tensor]:
+        return sample_clips(
+            model.networks, reference, features, mask, motion, voice.timeline, settings, on_progress,
+            state=state,
+        )  # fmt: skip
+
+    with run:
+        return torch.cat([clip[0].cpu() / scale for clip in run.clips(start, sample)])
 
 
 def _check_published(

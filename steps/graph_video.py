@@ -1,29 +1,37 @@
-"""The graph's frames, or latents, and its sound to a file; the animated part back into the whole picture."""
+"""The graph's frames, or latents, and its sound to a file."""
 
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 from typing import Any, Protocol
 
+import av
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import InputError
+from .graph_runs import RUN_KEY, SamplingRun, digest, run_folder
 from .graph_tensors import frames_of_images, voice_of_audio
-from .marking.marks import Origin, prepare_marks
+from .marking.marks import Marks, Origin, prepare_marks
 from .marking.settings import ALL_MARKS, Marking
-from .portrait import CropBox
+from .resume import RunFolder
 from .timeline import FrameRate, Timeline, parse_fps
-from .video_file import VideoWriter
+from .video_file import VideoWriter, check_output
+from .video_segments import KEY_FRAME_DISTANCE, SegmentWriter, write_joined
+from .video_streams import PictureFormat
 from .voice import Voice
 
 log = logging.getLogger(__name__)
 
 # So many frames are decoded and turned into bytes together.
 FRAMES_AT_ONCE = 16
+
+FRAMES_PER_SEGMENT = KEY_FRAME_DISTANCE // FRAMES_AT_ONCE * FRAMES_AT_ONCE
+"""Frames that are encoded together; a run that is stopped decodes at most so many again."""
 
 
 class Vae(Protocol):
@@ -40,11 +48,15 @@ class FrameSource:
 
     Attributes:
         count: frames in all.
-        parts: makes frames [N, 3, H, W], in order.
+        parts: makes the frames from one to another, [N, 3, H, W] at a time, in order.
+        latents: what they are decoded from; None where they are there already.
+        run: the sampler's run that gave the latents; None where that is not known.
     """
 
     count: int
-    parts: Callable[[], Iterator[Tensor]]
+    parts: Callable[[int, int], Iterator[Tensor]]
+    latents: Tensor | None = None
+    run: SamplingRun | None = None
 
 
 def frame_source(images: Tensor | None, latent: Mapping[str, Any] | None, vae: Vae | None) -> FrameSource:
@@ -61,7 +73,7 @@ def frame_source(images: Tensor | None, latent: Mapping[str, Any] | None, vae: V
         )
     if images is not None:
         frames = frames_of_images(images)
-        return FrameSource(len(frames), lambda: iter(frames.split(FRAMES_AT_ONCE)))
+        return FrameSource(len(frames), lambda start, end: iter(frames[start:end].split(FRAMES_AT_ONCE)))
     samples = latent["samples"]  # type: ignore[index]
     if vae is None or samples.ndim != 4 or 0 in samples.shape:
         raise InputError(
@@ -69,9 +81,11 @@ def frame_source(images: Tensor | None, latent: Mapping[str, Any] | None, vae: V
             allowed="[frames, channels, height, width], and the VAE that decodes it",
             do="connect the EMO sampler, and the VAE of Load EMO Model",
         )
-    return FrameSource(
-        len(samples), lambda: (frames_of_images(vae.decode(part)) for part in samples.split(FRAMES_AT_ONCE))
-    )
+
+    def decoded(start: int, end: int) -> Iterator[Tensor]:
+        return (frames_of_images(vae.decode(part)) for part in samples[start:end].split(FRAMES_AT_ONCE))
+
+    return FrameSource(len(samples), decoded, samples, latent.get(RUN_KEY))  # type: ignore[union-attr]
 
 
 def fit_voice(voice: Voice, frame_count: int, fps: FrameRate) -> Voice:
@@ -92,6 +106,29 @@ def fit_voice(voice: Voice, frame_count: int, fps: FrameRate) -> Voice:
     return replace(voice, samples=padded[:wanted])
 
 
+@dataclass(frozen=True, eq=False)
+class VideoPlan:
+    """Everything about a video's file but its frames.
+
+    Attributes:
+        path: the file, whose ending says its format.
+        timeline: that of the voice.
+        voice: the sound, as long as the frames.
+        picture: how frames are stored.
+        marks: put into frames and file.
+        graph: the workflow as text, stored in the file.
+        on_frames: told how many frames are written; may raise to cancel.
+    """
+
+    path: Path
+    timeline: Timeline
+    voice: Voice
+    picture: PictureFormat
+    marks: Marks
+    graph: dict[str, str]
+    on_frames: Callable[[int], None]
+
+
 def write_frames(
     path: Path,
     source: FrameSource,
@@ -99,9 +136,13 @@ def write_frames(
     fps: FrameRate,
     graph: dict[str, str],
     on_frames: Callable[[int], None],
+    runs: Path,
     marking: Marking = ALL_MARKS,
 ) -> None:
     """Write frames and the host's AUDIO as a video file.
+
+    Of latents, what is encoded is kept in a work folder until the file is there, and the same call goes on
+    after it. The sampler's own work folder is removed then.
 
     Args:
         path: the file, whose ending says its format.
@@ -110,6 +151,7 @@ def write_frames(
         fps: frames per second.
         graph: the workflow as text, stored in the file.
         on_frames: told how many frames are written; may raise to cancel.
+        runs: folder of the work folders.
         marking: how the file is marked as synthetic.
 
     Raises:
@@ -117,69 +159,75 @@ def write_frames(
     """
     voice = fit_voice(voice_of_audio(audio), source.count, fps)
     timeline = Timeline(len(voice.samples), voice.sample_rate_hz, fps, source.count)
-    parts = source.parts()
-    first = next(parts)
+    first = next(source.parts(0, 1))
     height_px, width_px = first.shape[-2:]
-    settings = json.dumps({"fps": str(timeline.fps), "frames": source.count, **graph})
-    marks = prepare_marks(marking, Origin(voice_sha256=voice.digest, settings=settings), width_px, height_px)
-    written = 0
-    with VideoWriter(path, timeline, voice, width_px, height_px, metadata=graph, marks=marks) as writer:
-        part: Tensor | None = first
-        while part is not None:
+    origin = _origin(source, voice, {"fps": str(timeline.fps), "frames": source.count}, graph)
+    marks = prepare_marks(marking, origin, width_px, height_px)
+    plan = VideoPlan(path, timeline, voice, PictureFormat(width_px, height_px), marks, graph, on_frames)
+    if source.latents is None:
+        _write_in_one_piece(source, plan)
+        return
+    settings = _settings(digest(source.latents), digest(first), plan)
+    _write_in_segments(source, plan, run_folder(runs, settings), settings)
+    if source.run is not None:
+        source.run.remove()
+
+
+def _origin(source: FrameSource, voice: Voice, settings: dict[str, Any], graph: dict[str, str]) -> Origin:
+    """What the marks say that the video is made from: of the graph only what decides results."""
+    prompt = json.loads(graph.get("prompt", "{}"))
+    blocks = {
+        name: {key: value for key, value in block.items() if key != "is_changed"}
+        for name, block in prompt.items()
+    }
+    sampled = Origin() if source.run is None else source.run.origin
+    content = json.dumps({**settings, "prompt": blocks, "sampling": sampled.settings})
+    return replace(sampled, voice_sha256=voice.digest, settings=content)
+
+
+def _settings(latents_sha256: str, first_sha256: str, plan: VideoPlan) -> dict[str, str]:
+    """Everything that decides the file's frames, by name."""
+    return {
+        "latents": latents_sha256,
+        "decoder": first_sha256,
+        "voice": plan.voice.digest,
+        "frame rate": str(plan.timeline.fps),
+        "picture format": str(plan.picture),
+        "marks": f"{plan.marks.in_frames}, {plan.marks.provenance.payload}",
+        "version of torch or FFmpeg": f"{torch.__version__}, {av.library_versions['libavcodec']}",
+    }
+
+
+def _write_in_one_piece(source: FrameSource, plan: VideoPlan) -> None:
+    """Write frames that are there already; on any exception no file is left."""
+    picture, written = plan.picture, 0
+    with VideoWriter(
+        plan.path, plan.timeline, plan.voice, picture.width_px, picture.height_px,
+        metadata=plan.graph, marks=plan.marks,
+    ) as writer:  # fmt: skip
+        for part in source.parts(0, source.count):
             writer.write(part)
             written += len(part)
-            on_frames(written)
-            part = next(parts, None)
+            plan.on_frames(written)
 
 
-def paste_back(images: Tensor, picture: Tensor, crop: CropBox, feather: float) -> Tensor:
-    """The animated part of a picture laid over the whole of it, its edge blended.
-
-    Args:
-        images: the animated part, IMAGE [F, h, w, 3] of any size.
-        picture: the whole picture, IMAGE [1, H, W, 3].
-        crop: where the part was cut out.
-        feather: width of the blend inside the part's edge, as a share of its shorter side, 0 to 0.5. Sides on
-            the picture's border are not blended.
-
-    Returns:
-        IMAGE [F, H, W, 3].
-
-    Raises:
-        InputError: several pictures, or a part that was not cut out of this picture.
-    """
-    height_px, width_px = picture.shape[1:3]
-    if len(picture) != 1 or crop.x + crop.width > width_px or crop.y + crop.height > height_px:
-        raise InputError(
-            got=f"{len(picture)} pictures of {width_px}x{height_px} pixels for a part at "
-            f"({crop.x}, {crop.y}) of {crop.width}x{crop.height}",
-            allowed="the one picture that the part was cut out of",
-            do="connect the picture that goes into the EMO reference net",
-        )
-    weight = _feather(crop, width_px, height_px, feather)[None, :, :, None]
-    whole = picture.expand(len(images), -1, -1, -1).clone()
-    rows, columns = slice(crop.y, crop.y + crop.height), slice(crop.x, crop.x + crop.width)
-    for low in range(0, len(images), FRAMES_AT_ONCE):
-        some = slice(low, low + FRAMES_AT_ONCE)
-        resized = F.interpolate(
-            frames_of_images(images[some]), (crop.height, crop.width), mode="bicubic", antialias=True
-        )
-        part = resized.clamp(0, 1).permute(0, 2, 3, 1)
-        whole[some, rows, columns] = torch.lerp(whole[some, rows, columns], part, weight)
-    return whole
-
-
-def _feather(crop: CropBox, width_px: int, height_px: int, share: float) -> Tensor:
-    """Weights [h, w] of the part: 1 inside, falling to 0 towards its edges within the picture."""
-    blend_px = max(share * min(crop.width, crop.height), 1e-6)
-
-    def ramp(length: int, starts_inside: bool, ends_inside: bool) -> Tensor:
-        place = torch.arange(length) + 0.5
-        rise = (place / blend_px).clamp(max=1) if starts_inside else torch.ones(length)
-        fall = ((length - place) / blend_px).clamp(max=1) if ends_inside else torch.ones(length)
-        return torch.minimum(rise, fall)
-
-    across = ramp(crop.width, crop.x > 0, crop.x + crop.width < width_px)
-    down = ramp(crop.height, crop.y > 0, crop.y + crop.height < height_px)
-    edge = torch.minimum(across[None], down[:, None])
-    return edge * edge * (3 - 2 * edge)
+def _write_in_segments(
+    source: FrameSource, plan: VideoPlan, folder: Path, settings: Mapping[str, str]
+) -> None:
+    """Decode and write segment after segment into a work folder, then join them to the file."""
+    check_output(plan.path)
+    count = ceil(source.count / FRAMES_PER_SEGMENT)
+    with RunFolder(folder, settings, count, clips_per_segment=1, keeps_clips=False) as run:
+        while run.segments_done < count:
+            written = run.segments_done * FRAMES_PER_SEGMENT
+            end = min(written + FRAMES_PER_SEGMENT, source.count)
+            with (
+                run.new_segment() as part,
+                SegmentWriter(part, plan.timeline.fps, plan.picture, written, plan.marks) as segment,
+            ):
+                for frames in source.parts(written, end):
+                    segment.write(frames)
+                    written += len(frames)
+                    plan.on_frames(written)
+        write_joined(plan.path, run.segments, plan.timeline, plan.voice, plan.marks, plan.graph)
+        run.remove()

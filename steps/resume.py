@@ -10,18 +10,17 @@ import hashlib
 import json
 import logging
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO
 
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
 from ..errors import InputError
+from .folder_lock import LOCK_NAME, FolderLock
 from .sampler_state import SamplerState
 from .video_file import cannot_write
 from .whole_file import PART_PREFIX, whole_file, write_whole
@@ -30,14 +29,49 @@ log = logging.getLogger(__name__)
 
 RUN_FILE = "emo-run.json"
 _FORMAT = "comfyui-emo run 1"
-_LOCK = "emo-run.lock"
 _CLIP, _SEGMENT = r"clip-\d{6,}\.safetensors", r"segment-\d{4,}\.mp4"
-_OWN_NAME = re.compile(rf"({re.escape(PART_PREFIX)})?({_CLIP}|{_SEGMENT}|{RUN_FILE}|{_LOCK})")
+_OWN_NAME = re.compile(rf"({re.escape(PART_PREFIX)})?({_CLIP}|{_SEGMENT}|{RUN_FILE}|{LOCK_NAME})")
 
 
 def run_name(settings: Mapping[str, str]) -> str:
     """A name that belongs to a run's settings alone, for a work folder that no file name is known for."""
     return f"emo-run-{hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]}"
+
+
+def stored_settings(folder: Path) -> dict[str, str]:
+    """The settings of the run that a folder belongs to; empty where it is no work folder."""
+    try:
+        stored = json.loads((folder / RUN_FILE).read_bytes())
+        return stored["settings"] if stored["format"] == _FORMAT else {}
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def clips_in(folder: Path) -> int:
+    """Clips of a work folder that need not be sampled again."""
+    clips = _numbers(folder, "clip")
+    return clips[-1] + 1 if clips else 0
+
+
+def discard_run(folder: Path) -> None:
+    """Remove a work folder.
+
+    Raises:
+        InputError: a run is using it.
+        OSError: it cannot be removed.
+    """
+    run = RunFolder(folder, {}, 0, 1)
+    run._lock.take()
+    run.remove()
+
+
+def differing(some: Mapping[str, str], others: Mapping[str, str]) -> list[str]:
+    """Names of the settings that are not the same, in order."""
+    return [name for name in sorted(some.keys() | others.keys()) if some.get(name) != others.get(name)]
+
+
+def _numbers(folder: Path, kind: str) -> list[int]:
+    return sorted(int(path.stem.split("-")[1]) for path in folder.glob(f"{kind}-*"))
 
 
 class RunFolder:
@@ -54,6 +88,7 @@ class RunFolder:
         clip_count: int,
         clips_per_segment: int,
         fresh: bool = False,
+        keeps_clips: bool = True,
     ):
         """Nothing is read or written before the `with` block starts.
 
@@ -64,23 +99,24 @@ class RunFolder:
             clip_count: clips of the whole run.
             clips_per_segment: clips of each segment but the last.
             fresh: empty the folder in any case.
+            keeps_clips: whether clips and the sampler's state are stored, or segments alone.
         """
         self.path, self.clip_count, self.clips_per_segment = path, clip_count, clips_per_segment
-        self._settings, self._fresh = dict(settings), fresh
-        self._lock: IO[bytes] | None = None
+        self._settings, self._fresh, self._keeps_clips = dict(settings), fresh, keeps_clips
+        self._lock = FolderLock(path)
 
     def __enter__(self) -> "RunFolder":
         """Raises InputError: the folder is in use, is no work folder, or cannot be written."""
         try:
             self.path.mkdir(exist_ok=True)
             self._check_own()
-            self._take_lock()
+            self._lock.take()
             self._prepare()
         except OSError as error:
-            self._release()
+            self._lock.release()
             raise cannot_write(self.path, error) from error
         except BaseException:
-            self._release()
+            self._lock.release()
             raise
         return self
 
@@ -89,15 +125,20 @@ class RunFolder:
     ) -> None:
         if not (self._numbers("clip") or self._numbers("segment")):
             self.remove()
-        self._release()
+        elif kind is not None:
+            kind_of_part = "clips" if self._keeps_clips else "segments"
+            done = f"{self.clips_done} of {self.clip_count} {kind_of_part}"
+            log.info("%s are kept in %s: the same call goes on after them", done, self.path)
+        self._lock.release()
 
     # --- clips ---
 
     @property
     def clips_done(self) -> int:
         """Clips that need not be sampled again."""
-        clips = self._numbers("clip")
-        return clips[-1] + 1 if clips else 0
+        if self._keeps_clips:
+            return clips_in(self.path)
+        return min(self.segments_done * self.clips_per_segment, self.clip_count)
 
     def save_clip(self, latents: Tensor, state: SamplerState) -> None:
         """Store the latents [1, F, C, h, w] of a clip and the state after it.
@@ -148,6 +189,11 @@ class RunFolder:
         """Segments that are encoded."""
         return len(self._numbers("segment"))
 
+    @property
+    def segments(self) -> list[Path]:
+        """The files of all segments that are encoded, in order."""
+        return [self.segment(index) for index in range(self.segments_done)]
+
     def segment(self, index: int) -> Path:
         """The file of a segment."""
         return self.path / f"segment-{index:04}.mp4"
@@ -175,9 +221,8 @@ class RunFolder:
     def remove(self) -> None:
         """Remove the run's files, and the folder if nothing else is in it."""
         self._clear()
-        self._release()
+        self._lock.remove()
         with suppress(OSError):
-            (self.path / _LOCK).unlink(missing_ok=True)
             self.path.rmdir()
 
     def _clip(self, index: int) -> Path:
@@ -191,7 +236,7 @@ class RunFolder:
 
     def _numbers(self, kind: str) -> list[int]:
         """Numbers of the stored clips or segments, in order."""
-        return sorted(int(path.stem.split("-")[1]) for path in self.path.glob(f"{kind}-*"))
+        return _numbers(self.path, kind)
 
     def _check_own(self) -> None:
         strange = sorted(path.name for path in self.path.iterdir() if not _OWN_NAME.fullmatch(path.name))
@@ -221,14 +266,13 @@ class RunFolder:
         """Why the stored clips cannot or shall not be used; empty if they can."""
         if self._fresh:
             return "as wanted"
-        stored = self._stored_settings()
-        names = sorted(stored.keys() | self._settings.keys())
-        changed = [name for name in names if stored.get(name) != self._settings.get(name)]
+        changed = differing(stored_settings(self.path), self._settings)
         if changed:
             return f"they were made with another {', another '.join(changed)}"
         segments, clips = self._numbers("segment"), self._numbers("clip")
         first = min(len(segments) * self.clips_per_segment, self.clip_count - 1)
-        whole = segments == list(range(len(segments))) and set(range(first, self.clips_done)) <= set(clips)
+        needed = range(first, self.clips_done) if self._keeps_clips else ()
+        whole = segments == list(range(len(segments))) and set(needed) <= set(clips)
         return "" if whole and self.clips_done >= first else "some of their files are missing"
 
     def _drop_damaged(self) -> None:
@@ -241,42 +285,8 @@ class RunFolder:
                 log.warning("%s is damaged and sampled again", self._clip(index))
                 self._clip(index).unlink()
 
-    def _stored_settings(self) -> dict[str, str]:
-        try:
-            stored = json.loads((self.path / RUN_FILE).read_bytes())
-            return stored["settings"] if stored["format"] == _FORMAT else {}
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            return {}
-
     def _clear(self) -> None:
         with suppress(FileNotFoundError):
             for path in self.path.iterdir():
-                if _OWN_NAME.fullmatch(path.name) and path.name != _LOCK:
+                if _OWN_NAME.fullmatch(path.name) and path.name != LOCK_NAME:
                     path.unlink(missing_ok=True)
-
-    # --- one run at a time ---
-
-    def _take_lock(self) -> None:
-        self._lock = (self.path / _LOCK).open("wb")
-        try:
-            if sys.platform == "win32":
-                import msvcrt
-
-                msvcrt.locking(self._lock.fileno(), msvcrt.LK_NBLCK, 1)
-            else:
-                import fcntl
-
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):  # the second on Windows
-            raise InputError(
-                got=f"work folder {self.path}, which another run is using",
-                allowed="one run in a work folder at a time",
-                do="wait until that run is done, or choose another work folder",
-            ) from None
-        except OSError as error:
-            log.info("%s cannot be locked (%s): do not run this twice at once", self.path, error.strerror)
-
-    def _release(self) -> None:
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None

@@ -1,6 +1,6 @@
 """The sampler: clip after clip, from noise to latents (paper, sections 3.2 and 3.3)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,6 +143,21 @@ def _windows(features: Tensor | VoiceStream, first_frame: int, count: int, reach
     return feature_windows(features, reach, first_frame, count)
 
 
+def first_state(
+    config: EmoConfig, latent_shape: Sequence[int], seed: int, earlier: Tensor | None = None
+) -> SamplerState:
+    """Where the sampler stands before the first clip; latent_shape is (C, h, w).
+
+    earlier: latents [1, n or more, C, h, w] of the frames before it; None: there are none.
+
+    Raises:
+        InputError: fewer earlier frames than the model has motion frames.
+    """
+    state = SamplerState.start(config, latent_shape, seed)
+    state.last = None if earlier is None else _motion_frames(earlier, config)
+    return state
+
+
 @torch.inference_mode()
 def sample_clips(
     networks: EmoNetworks,
@@ -175,8 +190,7 @@ def sample_clips(
     device = reference.latents.device
     count = timeline.frames_per_clip
     if state is None:
-        state = SamplerState.start(config, reference.latents.shape[1:], settings.seed)
-        state.last = None if earlier is None else _motion_frames(earlier, config)
+        state = first_state(config, reference.latents.shape[1:], settings.seed, earlier)
     for index in range(state.clips_done, timeline.clip_count):
         span = timeline.clip(index)
         windows = _windows(voice_features, span.first_frame, count, config.audio.window)  # [1, F, 2m+1, D]

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -28,14 +28,16 @@ from .resume import RunFolder
 from .sampler_state import SamplerState
 from .sampling import OnProgress, SamplingSettings, no_progress, sample_clips
 from .timeline import FrameRate, Timeline
-from .video_file import VideoWriter, cannot_write, check_output
-from .video_segments import SegmentWriter, clips_per_segment, join_segments
+from .video_file import VideoWriter, check_output
+from .video_segments import SegmentWriter, clips_per_segment, write_joined
 from .video_streams import PictureFormat
 from .voice import VoiceSource
 from .voice_encoding import VoiceStream
-from .whole_file import whole_file
 
 log = logging.getLogger(__name__)
+
+WorkFolders = Callable[[Mapping[str, str]], Path]
+"""Gives the work folder of a run of such settings."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,7 @@ def talk(
     output: Path,
     device: torch.device,
     on_progress: OnProgress = no_progress,
-    work_folder: Path | None = None,
+    work_folder: Path | WorkFolders | None = None,
     fresh: bool = False,
     frames_at_once: int | None = None,
     marking: Marking = ALL_MARKS,
@@ -190,7 +192,8 @@ def talk(
         output: the file to make, ending in .mp4, in a folder that exists.
         device: to compute on.
         on_progress: told of every finished step of every clip that is not done yet; may raise to cancel.
-        work_folder: a new, an empty or an earlier run's folder; None: `default_work_folder`.
+        work_folder: a new, an empty or an earlier run's folder, or what gives one for the run's settings;
+            None: `default_work_folder`.
         fresh: start from the first clip, whatever the work folder holds.
         frames_at_once: how many frames to decode together (see memory.py); None: a clip's.
         marking: how the video is marked as synthetic.
@@ -209,17 +212,11 @@ def talk(
         _write_in_one_piece(model, request, output, device, picture, on_progress, marks)
         return timeline
     settings["marks"] = marks.in_frames
-    folder = work_folder or default_work_folder(output)
+    folder = work_folder(settings) if callable(work_folder) else work_folder or default_work_folder(output)
     per_segment = clips_per_segment(timeline.frames_per_clip)
     with RunFolder(folder, settings, timeline.clip_count, per_segment, fresh) as run:
-        try:
-            _write_segments(run, model, request, device, picture, on_progress, frames_at_once, marks)
-            _join(run, output, timeline, request.voice, marks)
-        except BaseException:
-            if run.clips_done:
-                done = f"{run.clips_done} of {run.clip_count}"
-                log.info("%s clips are kept in %s: the same call goes on after them", done, run.path)
-            raise
+        _write_segments(run, model, request, device, picture, on_progress, frames_at_once, marks)
+        write_joined(output, run.segments, timeline, request.voice, marks)
         run.remove()
     return timeline
 
@@ -285,13 +282,3 @@ def _origin(model: LoadedModel, settings: dict[str, str]) -> Origin:
     return Origin(
         model.config.name, settings["model"], settings["portrait"], settings["voice"], json.dumps(settings)
     )
-
-
-def _join(run: RunFolder, output: Path, timeline: Timeline, voice: VoiceSource, marks: Marks) -> None:
-    segments = [run.segment(index) for index in range(run.segments_done)]
-    try:
-        with whole_file(output) as part:
-            join_segments(part, segments, timeline, voice, marks.metadata)
-            marks.into_file(part, output.name)
-    except OSError as error:
-        raise cannot_write(output, error) from error

@@ -80,6 +80,7 @@ class VideoWriter:
         check_output(self._path)
         self._picture = PictureFormat(width_px, height_px, crf, preset)
         self._marks = marks
+        self._pen = None if marks is None else marks.pen()
         metadata = {**(metadata or {}), **(marks.metadata if marks else {})}
         check_metadata(metadata)
         check_timeline(timeline, voice)
@@ -124,7 +125,7 @@ class VideoWriter:
                 do="keep only `kept_frames` of the last clip",
             )
         if self._marks is not None:
-            frames = self._marks.into_frames(frames, self._written, float(self._timeline.fps))
+            frames = self._marks.into_frames(frames, self._written, float(self._timeline.fps), self._pen)
         try:
             for pixels in frame_bytes(frames):
                 self._pictures.write(pixels)

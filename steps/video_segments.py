@@ -18,6 +18,7 @@ from av.packet import Packet
 from ..errors import InputError
 from .marking.marks import Marks
 from .timeline import Timeline
+from .video_file import cannot_write
 from .video_streams import (
     PictureFormat,
     PictureStream,
@@ -28,6 +29,7 @@ from .video_streams import (
     open_video,
 )
 from .voice import VoiceSource
+from .whole_file import whole_file
 
 KEY_FRAME_DISTANCE = 250
 """Frames from one key frame to the next where x264 is free to choose."""
@@ -55,6 +57,7 @@ class SegmentWriter:
         """first_frame: which frame of the video the segment starts with; marks: put into every frame."""
         self._path, self._fps, self._picture, self._next = path, fps, picture, first_frame
         self._marks = marks
+        self._pen = None if marks is None else marks.pen()
 
     def __enter__(self) -> "SegmentWriter":
         self._container = av.open(str(self._path.absolute()), "w", format="mp4")
@@ -70,7 +73,7 @@ class SegmentWriter:
         """
         self._picture.check_frames(frames, self._next)
         if self._marks is not None:
-            frames = self._marks.into_frames(frames, self._next, float(self._fps))
+            frames = self._marks.into_frames(frames, self._next, float(self._fps), self._pen)
         for pixels in frame_bytes(frames):
             self._pictures.write(pixels)
         self._next += len(frames)
@@ -126,6 +129,27 @@ def join_segments(
                 do="start the run afresh",
             )
         sound.finish()
+
+
+def write_joined(
+    output: Path,
+    segments: Sequence[Path],
+    timeline: Timeline,
+    voice: VoiceSource,
+    marks: Marks,
+    metadata: dict[str, str] | None = None,
+) -> None:
+    """Write the marked video file under its name once it is whole; for the arguments see `join_segments`.
+
+    Raises:
+        InputError: as `join_segments`, or the file cannot be written or signed.
+    """
+    try:
+        with whole_file(output) as part:
+            join_segments(part, segments, timeline, voice, {**(metadata or {}), **marks.metadata})
+            marks.into_file(part, output.name)
+    except OSError as error:
+        raise cannot_write(output, error) from error
 
 
 def _packets(segments: Sequence[Path], fps: Fraction) -> Iterator[Packet]:

@@ -14,7 +14,7 @@ from .label import draw_label
 from .records import keep_record
 from .settings import Marking
 from .signing_keys import SigningKey, find_signing_key
-from .watermark import LEAST_SIDE_PX, Watermark
+from .watermark import LEAST_SIDE_PX, WatermarkPen
 
 log = logging.getLogger(__name__)
 
@@ -81,21 +81,27 @@ class Marks:
         )
         return f"watermark, {label}"
 
-    def into_frames(self, frames: Tensor, first_frame: int, fps: float) -> Tensor:
+    def into_frames(
+        self, frames: Tensor, first_frame: int, fps: float, pen: WatermarkPen | None
+    ) -> Tensor:
         """Frames [N, 3, H, W] of a clip with the label, where it is to be seen, and the watermark.
 
         Args:
             frames: RGB in 0..1.
             first_frame: place of the first of them in the video.
             fps: frame rate.
+            pen: `pen` gave it for the row of frames that these belong to.
         """
         if self.marking.enabled and self.marking.label:
             frames = frames.clone()
             labelled = max(0, round(self.marking.label_seconds * fps) - first_frame)
             frames[:labelled] = draw_label(frames[:labelled], self.marking.label_text)
-        if self.provenance.payload is None:
-            return frames
-        return Watermark(self.provenance.payload).mark(frames)
+        return frames if pen is None else pen.mark(frames)
+
+    def pen(self) -> WatermarkPen | None:
+        """Puts the watermark into a row of frames that is encoded for itself; None if there is to be none."""
+        payload = self.provenance.payload
+        return None if payload is None else WatermarkPen(payload)
 
     def into_file(self, path: Path, title: str) -> None:
         """Sign a file that is whole and keep the record of it.

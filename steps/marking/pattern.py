@@ -3,7 +3,7 @@
 Spread spectrum as of Cox, Kilian, Leighton and Shamoon, "Secure spread spectrum watermarking for multimedia"
 (IEEE Trans. Image Processing, 1997): every chip, and a pilot to find the place by, owns some of the middle
 frequencies of a tile, with pseudo-random phases. A picture is seen on a grid whose short side is one
-tile (or two, for larger pictures), whatever its size in pixels, and holds the tile over and over.
+tile, whatever its size in pixels: coarse patterns in large pictures cost a coder least.
 
 Any change of a constant here makes marks unreadable that were written before.
 """
@@ -20,9 +20,6 @@ from .error_correction import CHIP_COUNT
 
 TILE = 128
 """Side of the tile in cells of the grid."""
-
-LARGE_FROM_PX = 256
-"""Pictures whose short side is so long have a grid of two tiles on it."""
 
 _BAND_CYCLES = (6, 26)  # of the tile's frequencies; above, coding and halving of the size destroy most
 _PILOT_SHARE = 0.25
@@ -84,15 +81,10 @@ def luma_of(frames: Tensor) -> Tensor:
     return torch.einsum("nchw,c->nhw", frames.float(), torch.tensor(_LUMA)) * 255
 
 
-def grid_tiles(height_px: int, width_px: int) -> int:
-    """Tiles on the short side of the grid of a picture."""
-    return 2 if min(height_px, width_px) >= LARGE_FROM_PX else 1
-
-
-def to_grid(luma: Tensor, tiles: int) -> Tensor:
-    """Pictures [N, H, W] on a grid with so many tiles on the short side, [N, h, w]."""
+def to_grid(luma: Tensor) -> Tensor:
+    """Pictures [N, H, W] on a grid with one tile on the short side, [N, h, w]."""
     height_px, width_px = luma.shape[-2:]
-    scale = tiles * TILE / min(height_px, width_px)
+    scale = TILE / min(height_px, width_px)
     size = (round(height_px * scale), round(width_px * scale))
     if size == (height_px, width_px):
         return luma

@@ -5,8 +5,9 @@ It is a label and no lock: whoever has this source can remove or forge it.
 Informed embedding as of Miller, Doërr and Cox, "Applying informed coding and embedding to design a robust
 high-capacity watermark" (IEEE Trans. Image Processing, 2004), with the linear correlation of "Improved spread
 spectrum" (Malvar and Florêncio, IEEE Trans. Signal Processing, 2003): the writer knows the picture and spends
-its energy only on chips that the reader would not yet see with the wanted sign and strength. Every clip gets
-one mark for all its frames: what stands still costs a video coder little, and noise averages out of it.
+its energy only on chips that the reader would not yet see with the wanted sign and strength. A mark stays as
+long as its picture stays about the same: what stands still costs a video coder little, and noise averages out
+of it.
 """
 
 from dataclasses import dataclass
@@ -17,16 +18,22 @@ from torch.nn import functional as F
 
 from ...errors import InputError
 from .error_correction import PAYLOAD_BITS, encode_payload
-from .pattern import Pattern, detail, fold, grid_tiles, loudness, luma_of, pattern, to_grid, unfold
+from .pattern import TILE, Pattern, detail, fold, loudness, luma_of, pattern, to_grid, unfold
 
 BLOCK_FRAMES = 16
+"""The mark is thought over after so many frames."""
+
+HELD_FRAMES = 240
 """Most frames that share one mark."""
+
+_HELD_CHANGE = 6.0
+"""Mean change of the picture, in grey levels, after which it gets another mark."""
 
 LEAST_SIDE_PX = 96
 """Below, a picture has too few pixels for the mark."""
 
-_STRENGTH = {1: 2.2, 2: 0.6}
-"""Root mean square of the mark in grey levels, by tiles on the short side: 41 and 51 dB of PSNR."""
+# Root mean square of the mark in grey levels, 41 dB of PSNR; a larger picture needs less of it.
+_STRENGTH, _LEAST_STRENGTH, _STRENGTH_FALLS = 2.2, 0.7, 0.83
 
 _PILOT_TARGET = 2.5  # times that of a chip
 _ITERATIONS, _STEP, _MOMENTUM, _TARGET_RATE = 10, 0.5, 0.6, 0.7
@@ -53,10 +60,23 @@ class Watermark:
             )
 
     def mark(self, frames: Tensor) -> Tensor:
-        """Frames with the mark in them; the same frames always get the same mark.
+        """Frames [N, 3, H, W] of a video of their own with the mark in them, see `WatermarkPen`."""
+        return WatermarkPen(self.payload).mark(frames)
+
+
+class WatermarkPen:
+    """Puts a number into the frames of a video from its first one on; the same frames get the same mark."""
+
+    def __init__(self, payload: int):
+        self._payload = Watermark(payload).payload
+        self._seen: Tensor | None = None
+        self._field, self._left = torch.zeros(1, 1, 1), 0
+
+    def mark(self, frames: Tensor) -> Tensor:
+        """The next frames with the mark in them.
 
         Args:
-            frames: [N, 3, H, W], RGB in 0..1, a clip or part of one; H and W of 96 or more.
+            frames: [N, 3, H, W], RGB in 0..1; H and W of 96 or more, the same in every call.
 
         Raises:
             InputError: frames that are too small.
@@ -68,21 +88,22 @@ class Watermark:
                 allowed=f"{LEAST_SIDE_PX} pixels or more on each side",
                 do="make a larger video, or switch the watermark off",
             )
-        tiles = grid_tiles(height_px, width_px)
         marked = frames.detach().float().cpu().clamp(0, 1)
-        blocks = []
-        for block in marked.split(BLOCK_FRAMES):
-            field = _make_field(luma_of(block.mean(0, keepdim=True)), self.payload, tiles)
-            field = F.interpolate(
+        return torch.cat([self._mark_block(block) for block in marked.split(BLOCK_FRAMES)])
+
+    def _mark_block(self, block: Tensor) -> Tensor:
+        height_px, width_px = block.shape[-2:]
+        grid = to_grid(luma_of(block.mean(0, keepdim=True)))
+        changed = self._seen is not None and float((grid - self._seen).abs().mean()) > _HELD_CHANGE
+        if self._left <= 0 or changed:
+            strength = _STRENGTH * min(1.0, (TILE / min(height_px, width_px)) ** _STRENGTH_FALLS)
+            field = _Embedder(grid, self._payload).solve(max(_LEAST_STRENGTH, strength))
+            self._field = F.interpolate(
                 field[None], size=(height_px, width_px), mode="bicubic", align_corners=False
             )
-            blocks.append((block + field / 255).clamp(0, 1))
-        return torch.cat(blocks)
-
-
-def _make_field(luma: Tensor, payload: int, tiles: int) -> Tensor:
-    """The mark [1, h, w] in grey levels for a picture [1, H, W], on the picture's grid."""
-    return _Embedder(to_grid(luma, tiles), payload).solve(_STRENGTH[tiles])
+            self._seen, self._left = grid, HELD_FRAMES
+        self._left -= len(block)
+        return (block + self._field / 255).clamp(0, 1)
 
 
 class _Embedder:

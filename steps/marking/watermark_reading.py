@@ -25,7 +25,6 @@ FALSE_ALARM_BOUND = CANDIDATES * FIELDS / 2**CHECK_BITS
 """Chance of a reading from a file without a mark, 8.9e-7."""
 
 _BLOCK_FRAMES = 12  # whitened together
-_TWO_TILES_FROM_PX = 160  # smaller, a mark on two tiles is blurred away
 _LEAST_SCORE = 4.5  # standard deviations; the largest of a whole surface of noise lies around 4
 _ZOOMS = 1.0155 ** np.arange(-2, 15)  # 0.97 to 1.24; a crop by 10% and back to the old size zooms by 1.11
 _ANGLES_DEGREES = np.arange(-3.0, 3.5)
@@ -66,24 +65,24 @@ class WatermarkReader:
     """Collects frames and reads the mark that they share."""
 
     def __init__(self) -> None:
-        self._sums: dict[int, Tensor] = {}
+        self._sum: Tensor | None = None
 
     def add(self, luma: Tensor) -> None:
         """Add frames [N, H, W] in grey levels 0..255, any number at a time, all of one size."""
-        for tiles in (1, 2) if min(luma.shape[-2:]) >= _TWO_TILES_FROM_PX else (1,):
-            for block in luma.split(_BLOCK_FRAMES):
-                details = detail(to_grid(block.mean(0, keepdim=True), tiles))
-                field = len(block) * (details / loudness(details))[0]
-                self._sums[tiles] = self._sums[tiles] + field if tiles in self._sums else field
+        for block in luma.split(_BLOCK_FRAMES):
+            details = detail(to_grid(block.mean(0, keepdim=True)))
+            field = len(block) * (details / loudness(details))[0]
+            self._sum = field if self._sum is None else self._sum + field
 
     def read(self) -> WatermarkReading | None:
         """The mark in the frames added so far; None if there is none that can be read."""
-        places = [(tiles, place) for tiles, field in self._sums.items() for place in _find_places(field)]
-        places.sort(key=lambda found: -found[1].score)
-        for tiles, place in places[:CANDIDATES]:
+        if self._sum is None:
+            return None
+        places = sorted(_find_places(self._sum), key=lambda place: -place.score)
+        for place in places[:CANDIDATES]:
             if place.score < _LEAST_SCORE:
                 break
-            chips = _chips_at(self._sums[tiles], place)
+            chips = _chips_at(self._sum, place)
             payload = decode_payload(chips)
             if payload is not None:
                 agreement = float(np.mean(np.sign(chips) == encode_payload(payload)))

@@ -182,18 +182,18 @@ def test_a_disk_too_full_for_the_joined_file(
     streams, talk, long_voice, uncut, out_folder, capsys, monkeypatch, limit
 ):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    real = talk_step.join_segments
+    real = video_segments.join_segments
 
     def join(*arguments):
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
         real(*arguments)
 
-    monkeypatch.setattr(talk_step, "join_segments", join)
+    monkeypatch.setattr(video_segments, "join_segments", join)
     try:
         assert talk(audio=long_voice) == 2
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        monkeypatch.setattr(talk_step, "join_segments", real)
+        monkeypatch.setattr(video_segments, "join_segments", real)
     assert "talking.mp4 cannot be written: " in capsys.readouterr().err
     assert names(out_folder) == ["talking.mp4.work"]
     assert talk(audio=long_voice) == 0

@@ -6,6 +6,7 @@ Without COMFYUI_PATH these tests are skipped and say so.
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -108,6 +109,10 @@ class Host:
         """The file that a block showed."""
         return self.base / entry["type"] / entry["subfolder"] / entry["filename"]
 
+    def kill(self) -> None:
+        """End the process as a power cut would."""
+        os.kill(self.process_id, signal.SIGKILL)
+
     @property
     def input_folder(self) -> Path:
         return self.base / "input"
@@ -159,12 +164,14 @@ def start_host(tmp_path_factory, host_python) -> Iterator[Any]:
     comfyui = Path(os.environ["COMFYUI_PATH"]).resolve()
     running: list[subprocess.Popen] = []
 
-    def start(*options: str, nodes: str = "") -> Host:
-        base = tmp_path_factory.mktemp("comfyui")
-        for folder in ("input", "output", "temp", "user", "models", "custom_nodes"):
-            (base / folder).mkdir()
-        (base / "custom_nodes" / "ComfyUI-EMO").symlink_to(ROOT)
-        (base / "custom_nodes" / "of_the_tests.py").write_text(nodes or "NODE_CLASS_MAPPINGS = {}\n")
+    def start(*options: str, base: Path | None = None, nodes: str = "") -> Host:
+        """base: folders of a host that has ended; None: new ones. nodes: code of nodes for the tests."""
+        if base is None:
+            base = tmp_path_factory.mktemp("comfyui")
+            for folder in ("input", "output", "temp", "user", "models", "custom_nodes"):
+                (base / folder).mkdir()
+            (base / "custom_nodes" / "ComfyUI-EMO").symlink_to(ROOT)
+            (base / "custom_nodes" / "of_the_tests.py").write_text(nodes or "NODE_CLASS_MAPPINGS = {}\n")
         port, log = _free_port(), base / "host.log"
         options = ("--base-directory", str(base), "--disable-auto-launch", "--disable-api-nodes", *options)
         command = [host_python, str(comfyui / "main.py"), "--cpu", "--port", str(port), *options]

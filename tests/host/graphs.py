@@ -34,11 +34,11 @@ def write_wav(path: Path, channels: torch.Tensor, rate_hz: int) -> None:
         file.writeframes(samples.numpy().tobytes())
 
 
-def fill_input_folder(folder: Path) -> None:
+def fill_input_folder(folder: Path, voice_s: float = VOICE_S) -> None:
     """Put a bundled portrait there, and a moment of a bundled voice: as it is, and in stereo at 96 kHz."""
     shutil.copy(ROOT / "assets" / "portraits" / PORTRAIT, folder)
     voice = read_voice(ROOT / "assets" / "voices" / "hello-spoken-f3.flac")
-    samples = voice.samples[: round(VOICE_S * voice.sample_rate_hz)]
+    samples = voice.samples[: round(voice_s * voice.sample_rate_hz)]
     write_wav(folder / VOICE, samples[None], voice.sample_rate_hz)
     fine = resample(samples, voice.sample_rate_hz, STEREO_HZ)
     write_wav(folder / STEREO, torch.stack([fine, 0.5 * fine]), STEREO_HZ)

@@ -89,7 +89,7 @@ def test_latents_are_decoded_a_few_at_a_time_into_the_same_video_as_their_pictur
             return part[:, :3].movedim(1, 3).repeat_interleave(8, 1).repeat_interleave(8, 2)
 
     (path,) = run("EMOCombineVideo", latent={"samples": samples}, vae=Vae(), audio=audio)
-    assert asked == [16, 16, 8]
+    assert asked == [1, 16, 16, 8]
     (other,) = run("EMOCombineVideo", images=Vae().decode(samples), audio=audio)
     assert (read_video(path).frames == read_video(other).frames).all()
 

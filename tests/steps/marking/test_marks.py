@@ -64,10 +64,11 @@ def test_the_label_is_seen_as_long_as_asked_and_no_longer(tmp_path):
     frames = torch.full((12, 3, 128, 128), 0.5)
     corner = (slice(None), 0, slice(112, 126), slice(4, 60))
     labelled = [
-        bool((marks.into_frames(frames, first, 25)[corner].std((1, 2)) > 0.1).all()) for first in (0, 36)
+        bool((marks.into_frames(frames, first, 25, marks.pen())[corner].std((1, 2)) > 0.1).all())
+        for first in (0, 36)
     ]
     assert labelled == [True, True]
-    seen = marks.into_frames(frames, 48, 25)[corner].std((1, 2)) > 0.1
+    seen = marks.into_frames(frames, 48, 25, marks.pen())[corner].std((1, 2)) > 0.1
     assert seen.tolist() == [True] * 2 + [False] * 10
     assert torch.equal(frames, torch.full_like(frames, 0.5))
 

@@ -114,6 +114,18 @@ def test_the_same_frames_get_the_same_mark(plain, marked):
     assert torch.equal((torch.cat(clips) * 255).round() / 255, marked)
 
 
+def test_a_head_that_moves_leaves_the_mark_of_its_background_as_it_is(plain):
+    """What changes over time has to be coded; so a mark changes only where the whole picture does."""
+    moving = plain.clone()
+    moving[16:, :, 40:90, 40:90] = plain[16:, :, 38:88, 40:90]
+    error = Watermark(PAYLOAD).mark(moving) - moving
+    assert torch.allclose(error[0, :, :30], error[-1, :, :30], atol=1e-6)
+    cut = torch.cat([plain[:16], 1 - plain[16:]])
+    error = Watermark(PAYLOAD).mark(cut) - cut
+    assert not torch.allclose(error[0, :, :30], error[-1, :, :30], atol=1e-3)
+    assert read(cut + error).payload == PAYLOAD
+
+
 def test_a_large_wide_picture():
     wide = F.interpolate(portrait(320), size=(288, 384), mode="bicubic").clamp(0, 1)[:12]
     frames = Watermark(7).mark(wide)

@@ -1,0 +1,148 @@
+"""The graph's runs that may go on: their work folders, side by side in a folder that the host leaves alone.
+
+A block does not know what its result will be called, so a run is found again by its settings. Other settings
+get a folder of their own; the folders that were used least recently are removed.
+"""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..models.checkpoints.families import model_sha256
+from .graph_model import GraphModel
+from .graph_types import EncodedVoice, PortraitReference, sample_latents
+from .head_motion import HeadMotion
+from .marking.marks import Origin
+from .resume import RunFolder, clips_in, differing, discard_run, run_name, stored_settings
+from .sampling import OnProgress, SamplingSettings
+from .talk import is_published
+from .video_file import cannot_write
+
+log = logging.getLogger(__name__)
+
+KEPT_RUNS = 4
+"""Work folders that are kept at once."""
+
+RUN_KEY = "emo_run"
+"""Where a LATENT carries the run that it comes from."""
+
+
+@dataclass(frozen=True)
+class SamplingRun:
+    """A run of the sampler.
+
+    Attributes:
+        folder: keeps its clips until the video is written.
+        settings: everything that decides its latents, by name.
+        origin: what a video of these latents is made from.
+        clip_count: clips of the whole run.
+    """
+
+    folder: Path
+    settings: Mapping[str, str]
+    origin: Origin
+    clip_count: int
+
+    def opened(self) -> RunFolder:
+        """The folder, to keep clips in."""
+        return RunFolder(self.folder, self.settings, self.clip_count, clips_per_segment=1)
+
+    def remove(self) -> None:
+        """Remove the folder, unless somebody is using it."""
+        with suppress(InputError, FileNotFoundError):
+            discard_run(self.folder)
+
+
+def run_folder(runs: Path, settings: Mapping[str, str]) -> Path:
+    """The work folder of a run in the folder of all runs; when it is a new one, the oldest make room for it.
+
+    Raises:
+        InputError: the folder cannot be made.
+    """
+    path = runs / run_name(settings)
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            others = [other for other in runs.iterdir() if stored_settings(other)]
+            others.sort(key=lambda other: other.stat().st_mtime, reverse=True)
+            _say_what_differs(others, settings)
+            for old in others[KEPT_RUNS - 1 :]:
+                log.info("the run kept in %s is removed: newer ones take its place", old)
+                with suppress(InputError):  # somebody is using it
+                    discard_run(old)
+    except OSError as error:
+        raise cannot_write(runs, error) from error
+    return path
+
+
+def _say_what_differs(others: list[Path], settings: Mapping[str, str]) -> None:
+    """Tell the user of a run that is kept, but cannot be gone on with."""
+    for other in others:
+        stored = stored_settings(other)
+        if stored.keys() == settings.keys() and clips_in(other):
+            log.info(
+                "starting afresh: the %d clips in %s were made with another %s; with that they go on",
+                clips_in(other), other, ", another ".join(differing(stored, settings)),
+            )  # fmt: skip
+            return
+
+
+def sampling_run(
+    runs: Path,
+    model: GraphModel,
+    portrait: PortraitReference,
+    voice: EncodedVoice,
+    motion: HeadMotion | None,
+    settings: SamplingSettings,
+    earlier: Tensor | None = None,
+) -> SamplingRun:
+    """The run of these settings in the folder of all runs; for the arguments see `sample_latents`."""
+    backbone = next(model.networks.backbone.parameters())
+    made_from = {
+        "model": model_sha256(model.path),
+        "portrait": digest(portrait.reference.latents),
+        "face region": f"{portrait.face} {portrait.fitted.region}",
+        "voice": digest(voice.features),
+        "clip length or frame rate": f"{voice.timeline}",
+        "head motion": str(motion),
+        **{name.replace("_", " "): str(value) for name, value in asdict(settings).items()},
+        "earlier frames": "none" if earlier is None else digest(earlier),
+        "kind of device or number": f"{model.bring().type}, {backbone.dtype}",
+        "version of torch": torch.__version__,
+    }
+    origin = Origin(
+        model.config.name, made_from["model"], digest(portrait.fitted.pixels), settings=str(made_from)
+    )
+    return SamplingRun(run_folder(runs, made_from), made_from, origin, voice.timeline.clip_count)
+
+
+def sample_latent(
+    runs: Path,
+    model: GraphModel,
+    portrait: PortraitReference,
+    voice: EncodedVoice,
+    motion: HeadMotion | None,
+    settings: SamplingSettings,
+    on_progress: OnProgress,
+    earlier: Tensor | None = None,
+) -> dict[str, Any]:
+    """The host's LATENT of all frames, with the run it comes from; for the arguments see `sample_latents`.
+
+    Models of published families have loops of their own, which cannot be gone on with: theirs has none.
+    """
+    run = sampling_run(runs, model, portrait, voice, motion, settings, earlier)
+    latents = sample_latents(model, portrait, voice, motion, settings, on_progress, earlier, run.opened())
+    return {"samples": latents} if is_published(model) else {"samples": latents, RUN_KEY: run}
+
+
+def digest(tensor: Tensor) -> str:
+    """SHA-256 of a tensor's values."""
+    return hashlib.sha256(tensor.detach().float().cpu().contiguous().numpy().tobytes()).hexdigest()
