@@ -158,6 +158,15 @@ def host_python() -> str:
     return _python_of(Path(os.environ["COMFYUI_PATH"]).resolve())
 
 
+def _new_base(base: Path, nodes: str) -> Path:
+    """The folders of a host, with this pack and the tests' own nodes in their places."""
+    for folder in ("input", "output", "temp", "user", "models", "custom_nodes"):
+        (base / folder).mkdir()
+    (base / "custom_nodes" / "ComfyUI-EMO").symlink_to(ROOT)
+    (base / "custom_nodes" / "of_the_tests.py").write_text(nodes or "NODE_CLASS_MAPPINGS = {}\n")
+    return base
+
+
 @pytest.fixture(scope="session")
 def start_host(tmp_path_factory, host_python) -> Iterator[Any]:
     """Starts a ComfyUI on the CPU with this pack, and `nodes` as a file; all are stopped at the end."""
@@ -166,12 +175,7 @@ def start_host(tmp_path_factory, host_python) -> Iterator[Any]:
 
     def start(*options: str, base: Path | None = None, nodes: str = "") -> Host:
         """base: folders of a host that has ended; None: new ones. nodes: code of nodes for the tests."""
-        if base is None:
-            base = tmp_path_factory.mktemp("comfyui")
-            for folder in ("input", "output", "temp", "user", "models", "custom_nodes"):
-                (base / folder).mkdir()
-            (base / "custom_nodes" / "ComfyUI-EMO").symlink_to(ROOT)
-            (base / "custom_nodes" / "of_the_tests.py").write_text(nodes or "NODE_CLASS_MAPPINGS = {}\n")
+        base = base or _new_base(tmp_path_factory.mktemp("comfyui"), nodes)
         port, log = _free_port(), base / "host.log"
         options = ("--base-directory", str(base), "--disable-auto-launch", "--disable-api-nodes", *options)
         command = [host_python, str(comfyui / "main.py"), "--cpu", "--port", str(port), *options]
