@@ -105,7 +105,7 @@ def use_host_layers(network: "nn.Module") -> None:
                 parametrize.remove_parametrizations(module, name)
         module.__class__ = classes.get(type(module), type(module))
         if isinstance(module, operations.Embedding):
-            module.bias = None  # which the host asks of every layer of its own
+            module.register_parameter("bias", None)  # which the host asks of every layer of its own
 
 
 def bring_the_rest(network: "nn.Module", device: "torch.device") -> None:
