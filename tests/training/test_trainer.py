@@ -13,6 +13,7 @@ from comfyui_emo.training.trainer import box_masks, draw_batch, draw_timesteps, 
 
 CONFIG = avatar_config()
 RECORDS = 3
+CHANNELS = CONFIG.spatial.latent_channels
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def data(tmp_path_factory) -> dict[str, Dataset]:
     datasets = {}
     for name, frames, references in (("images", 4, 1), ("clips", 24, 2)):
         count = frames + references
-        numbers = torch.arange(count).half()[None, :, None, None, None].expand(RECORDS, count, 8, 16, 16)
+        numbers = torch.arange(count).half()[None, :, None, None, None].expand(RECORDS, count, CHANNELS, 16, 16)
         states = torch.zeros(RECORDS, count, 14)
         states[..., 13] = 1.1
         tensors = {
@@ -46,7 +47,7 @@ def test_motion_frames_are_the_ones_right_before_the_clip(data):
     batch = draw_batch(data["clips"], 8, CONFIG, True, torch.Generator().manual_seed(0))
     numbers = batch.latents[:, :, 0, 0, 0]
     motion = batch.motion[:, :, 0, 0, 0]
-    assert batch.latents.shape == (8, 12, 8, 16, 16)
+    assert batch.latents.shape == (8, 12, CHANNELS, 16, 16)
     assert torch.equal(numbers.diff(dim=1), torch.ones(8, 11))
     torch.testing.assert_close(motion, numbers[:, :1] + torch.tensor([-4.0, -3.0, -2.0, -1.0]))
 
