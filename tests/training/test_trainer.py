@@ -27,7 +27,8 @@ def data(tmp_path_factory) -> dict[str, Dataset]:
     datasets = {}
     for name, frames, references in (("images", 4, 1), ("clips", 24, 2)):
         count = frames + references
-        numbers = torch.arange(count).half()[None, :, None, None, None].expand(RECORDS, count, CHANNELS, 16, 16)
+        numbers = torch.arange(count).half()[None, :, None, None, None]
+        numbers = numbers.expand(RECORDS, count, CHANNELS, 16, 16)
         states = torch.zeros(RECORDS, count, 14)
         states[..., 13] = 1.1
         tensors = {
