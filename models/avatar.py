@@ -13,11 +13,12 @@ from .config import (
 )
 from .voice_encoder import VoiceEncoderConfig
 
+AVATAR_AUTOENCODER = AutoencoderConfig(latent_channels=16)
+"""The autoencoder of the bundled model. With 8 channels it lost the colour of irises and brows."""
+
 
 def avatar_config() -> EmoConfig:
     """128x128 pixels, 25 fps, three levels of latents from 16x16, attention on all of them.
-
-    16 latent channels: 8 were seen to lose the colour of irises and brows.
 
     Attention at the finest level is where eyes and glasses are copied; two heads, because on a CPU the cost
     of attention over 256 places is mostly that of its weights, which grows with the heads. Noise is alike
@@ -27,7 +28,7 @@ def avatar_config() -> EmoConfig:
     return EmoConfig(
         name="avatar-128",
         spatial=SpatialConfig(
-            latent_channels=16,
+            latent_channels=AVATAR_AUTOENCODER.latent_channels,
             channels=(48, 80, 96),
             attention_levels=(True, True, True),
             layers_per_level=1,
@@ -66,6 +67,6 @@ def avatar_config() -> EmoConfig:
             active=1.0,
             face_share=0.72,
         ),
-        autoencoder=AutoencoderConfig(),
+        autoencoder=AVATAR_AUTOENCODER,
         voice_encoder=voice,
     )

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..models.autoencoder import Autoencoder
-from ..models.autoencoder_config import AutoencoderConfig
+from ..models.avatar import AVATAR_AUTOENCODER
 from ..models.build import channels_last
 from ..models.checkpoints.emo import load_autoencoder, save_autoencoder
 from .avatars.motion import mouth_and_eye_weights
@@ -65,7 +65,7 @@ def train_autoencoder(
 ) -> Autoencoder:
     """Train, or go on training from `checkpoint`, and return the averaged weights in eval mode."""
     torch.manual_seed(seed)
-    autoencoder = channels_last(Autoencoder(AutoencoderConfig()))
+    autoencoder = channels_last(Autoencoder(AVATAR_AUTOENCODER))
     run = TrainingRun(autoencoder, settings, checkpoint, seed)
     _run_on_pictures(run, autoencoder, pictures, batch_size)
     run.load_averaged_weights()

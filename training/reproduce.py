@@ -42,7 +42,7 @@ SEEDS = {"pictures": 1, "images": 5, "clips": 6, "autoencoder": 11, "decoder": 1
 class Plan:
     """How much of everything; the defaults are what the bundled weights were trained with.
 
-    But for three things: their pictures were two files of 9000; the first 1500 steps of their video stage held
+    But for three things: their pictures were two files of 9000; the first 1500 steps of their video stage had
     a quarter of single images, not a tenth; and they were trained so far with 8 latent channels, then grown
     to 16 (new channels starting from nothing): the autoencoder for 2200 steps on 9000 other pictures, with
     momentum made orthogonal, which is not kept here, and the video stage for 1250 steps. The plan trains 16
