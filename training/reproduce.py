@@ -23,6 +23,7 @@ from .autoencoder_training import train_autoencoder, train_decoder
 from .avatars.speech import HELD_OUT_VOICES, TRAINING_VOICES
 from .avatars.speech_corpus import CorpusSettings, SpeechCorpus, write_corpus
 from .dataset import Dataset, DatasetSettings, VoiceFeatureTable, write_dataset
+from .latent_weights import channel_weights
 from .loop import LoopSettings
 from .pictures import draw_pictures
 from .record import code_version
@@ -165,6 +166,7 @@ class Reproduction:
     def stages(self) -> Path:
         """The three stages, one after the other; the last one's checkpoint."""
         images, clips = self.datasets()
+        weights = channel_weights(load_autoencoder(self.autoencoder()))
         before = self.work / "none"
         for (name, stage), steps in zip(STAGES.items(), self.plan.stage_steps, strict=True):
             if steps == 0:
@@ -176,7 +178,7 @@ class Reproduction:
                 load_parts(networks, before)
             settings = LoopSettings(steps, stage.learning_rate)
             data = None if name == "image" else clips
-            train_stage(networks, stage, images, data, checkpoint, settings, SEEDS["stages"])
+            train_stage(networks, stage, images, data, weights, checkpoint, settings, SEEDS["stages"])
             before = checkpoint
         return before
 

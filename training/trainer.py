@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..models.avatar import avatar_config
 from ..models.build import EmoNetworks, build_networks, channels_last
+from ..models.checkpoints.emo import load_autoencoder
 from ..models.config import EmoConfig
 from ..models.reference_net import SiteFeatures
 from ..models.speed_layers import speed_buckets
@@ -17,6 +18,7 @@ from ..steps.noise import correlate_noise, noise_kernel
 from ..steps.schedulers import signal_levels
 from .avatars.motion import mouth_and_eye_weights
 from .dataset import Dataset, VoiceFeatureTable
+from .latent_weights import channel_weights
 from .loop import LoopSettings, TrainingRun
 from .stages import STAGES, StageConfig, freeze_for
 
@@ -102,10 +104,15 @@ def draw_timesteps(count: int, levels: int, middle_share: float, generator: torc
 
 
 class StageLoss(nn.Module):
-    """The loss of one stage on a batch."""
+    """The loss of one stage on a batch.
 
-    def __init__(self, networks: EmoNetworks, stage: StageConfig):
+    Args:
+        weights: of the latent channels [C], see `channel_weights`.
+    """
+
+    def __init__(self, networks: EmoNetworks, stage: StageConfig, weights: Tensor):
         super().__init__()
+        self.channel_weights = weights.view(-1, 1, 1)
         self.networks, self.stage = networks, stage
         self.levels = signal_levels(networks.config.diffusion)
         self.kernel = noise_kernel(networks.config.diffusion.noise_correlation_frames)
@@ -124,6 +131,7 @@ class StageLoss(nn.Module):
         with torch.autocast("cpu", torch.bfloat16):
             predicted = self._predict(batch, noisy, timesteps, frame_count, generator)
         squared = (predicted.float() - velocity).square()
+        squared = squared * self.channel_weights
         return {"loss": (squared * batch.weights).mean(), "velocity_mse": squared.detach().mean()}
 
     def _noise(self, latents: Tensor, generator: torch.Generator) -> Tensor:
@@ -199,11 +207,15 @@ def train_stage(
     stage: StageConfig,
     images: Dataset,
     clips: Dataset | None,
+    weights: Tensor,
     checkpoint: Path,
     settings: LoopSettings,
     seed: int,
 ) -> None:
-    """Train the networks through one stage, from its checkpoint if there is one; they end averaged."""
+    """Train the networks through one stage, from its checkpoint if there is one; they end averaged.
+
+    weights: of the latent channels [C], see `channel_weights`.
+    """
     freeze_for(stage, networks)
     if stage.keeps_norms_frozen:
         # torch 2.13 crashes in the backward of a channels-last GroupNorm whose weights are frozen.
@@ -212,7 +224,7 @@ def train_stage(
         channels_last(networks)
     diffusion = nn.ModuleDict({part: getattr(networks, part) for part in PARTS})
     run = TrainingRun(diffusion, settings, checkpoint, seed)
-    loss = StageLoss(networks, stage)
+    loss = StageLoss(networks, stage, weights)
     networks.train()
 
     def losses(generator: torch.Generator) -> dict[str, Tensor]:
@@ -233,6 +245,7 @@ def main() -> None:
     parser.add_argument("--images", type=Path, nargs="+", required=True)
     parser.add_argument("--clips", type=Path, nargs="*", default=[])
     parser.add_argument("--features", type=Path, required=True)
+    parser.add_argument("--autoencoder", type=Path, required=True, help="that the records were encoded with")
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--start-from", type=Path, help="checkpoint of the stage before")
     parser.add_argument("--steps", type=int, required=True)
@@ -252,7 +265,8 @@ def main() -> None:
     rate = arguments.learning_rate or stage.learning_rate
     settings = LoopSettings(arguments.steps, rate, decay_share=arguments.decay_share)
     images = Dataset(arguments.images, features)
-    train_stage(networks, stage, images, clips, arguments.checkpoint, settings, arguments.seed)
+    weights = channel_weights(load_autoencoder(arguments.autoencoder))
+    train_stage(networks, stage, images, clips, weights, arguments.checkpoint, settings, arguments.seed)
 
 
 def load_parts(networks: EmoNetworks, checkpoint: Path) -> None:

@@ -9,11 +9,12 @@ from comfyui_emo.models.build import build_networks
 from comfyui_emo.training.dataset import Dataset, VoiceFeatureTable
 from comfyui_emo.training.loop import LoopSettings
 from comfyui_emo.training.stages import STAGES, freeze_for
-from comfyui_emo.training.trainer import box_masks, draw_batch, draw_timesteps, train_stage
+from comfyui_emo.training.trainer import StageLoss, box_masks, draw_batch, draw_timesteps, train_stage
 
 CONFIG = avatar_config()
 RECORDS = 3
 CHANNELS = CONFIG.spatial.latent_channels
+EVEN = torch.ones(CHANNELS)
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +99,9 @@ def test_a_stage_changes_its_own_parameters_only(stage, data, tmp_path):
     before = {name: value.clone() for name, value in networks.named_parameters()}
     clips = None if stage == "image" else data["clips"]
     settings = LoopSettings(1, learning_rate=0.01, warmup_steps=1, ema_decay=0.0)
-    train_stage(networks, STAGES[stage], data["images"], clips, tmp_path / "stage.ckpt", settings, seed=3)
+    train_stage(
+        networks, STAGES[stage], data["images"], clips, EVEN, tmp_path / "stage.ckpt", settings, seed=3
+    )
     changed = {name for name, value in networks.named_parameters() if not torch.equal(value, before[name])}
     assert changed
     assert all(STAGES[stage].trains(name) for name in changed)
@@ -114,3 +117,17 @@ def test_timesteps_come_mostly_from_the_middle_but_from_everywhere():
     assert float((mixed >= 990).float().mean()) > 0.002
     even = draw_timesteps(20_000, 1000, 0.0, generator)
     assert float((even < 100).float().mean()) == pytest.approx(0.1, abs=0.01)
+
+
+def test_a_channel_of_no_weight_teaches_nothing(data):
+    torch.manual_seed(0)
+    networks = build_networks(CONFIG)
+    head = networks.backbone.conv_out
+    torch.nn.init.normal_(head.weight, std=0.05)
+    weights = torch.ones(CHANNELS)
+    weights[[1, 7]] = 0
+    generator = torch.Generator().manual_seed(0)
+    batch = draw_batch(data["images"], 2, CONFIG, False, generator)
+    StageLoss(networks, STAGES["image"], weights)(batch, generator)["loss"].backward()
+    taught = head.weight.grad.flatten(1).abs().sum(1) > 0  # [C]
+    assert (~taught).nonzero().flatten().tolist() == [1, 7]
