@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import InputError
+from .graph_model import ModelVae
 from .graph_runs import RUN_KEY, SamplingRun, digest, run_folder
-from .graph_tensors import frames_of_images, voice_of_audio
+from .graph_tensors import check_latents, frames_of_images, voice_of_audio
 from .marking.marks import Marks, Origin, prepare_marks
 from .marking.settings import ALL_MARKS, Marking
 from .resume import RunFolder
@@ -81,6 +82,8 @@ def frame_source(images: Tensor | None, latent: Mapping[str, Any] | None, vae: V
             allowed="[frames, channels, height, width], and the VAE that decodes it",
             do="connect the EMO sampler, and the VAE of Load EMO Model",
         )
+    if isinstance(vae, ModelVae):
+        check_latents(vae.model, latent)  # type: ignore[arg-type]
 
     def decoded(start: int, end: int) -> Iterator[Tensor]:
         return (frames_of_images(vae.decode(part)) for part in samples[start:end].split(FRAMES_AT_ONCE))

@@ -111,11 +111,14 @@ def test_the_format_names_the_file(run, workplace, image, audio):
         assert [stream.codec_context.name for stream in container.streams] == ["h264", "aac"]
 
 
-def test_combine_video_says_what_it_lacks(refused, image, audio):
+def test_combine_video_says_what_it_lacks(refused, model, image, audio):
     assert "neither images nor a latent" in refused("EMOCombineVideo", audio=audio)
     latent = {"samples": torch.zeros(2, 4, 4, 4)}
     assert "images and a latent" in refused("EMOCombineVideo", audio=audio, images=image, latent=latent)
     assert "without a VAE" in refused("EMOCombineVideo", audio=audio, latent=latent)
+    other = {"samples": torch.zeros(20, 7, 4, 4)}
+    told = refused("EMOCombineVideo", audio=audio, latent=other, vae=ModelVae(model))
+    assert "a LATENT of shape [20, 7, 4, 4]" in told
 
 
 def test_the_animated_part_goes_back_to_its_place_with_a_soft_edge(run, refused, parts, image):
