@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,15 +32,20 @@ def load_pack() -> None:
     spec.loader.exec_module(module)  # type: ignore[union-attr]
 
 
-def compute() -> dict[str, Any]:
-    """Every network's work on a picture and a moment of sound, with a model that is loaded anew."""
+def compute(user_folder: str) -> dict[str, Any]:
+    """Every network's work on a picture and a moment of sound, with a model that is loaded anew.
+
+    user_folder: an empty one, where no earlier run lies to go on from.
+    """
     import torch
+
+    import_module("folder_paths").set_user_directory(user_folder)
 
     from comfyui_emo.nodes import NODE_CLASS_MAPPINGS as blocks
 
     image = torch.rand(1, 160, 128, 3, generator=torch.Generator().manual_seed(0))
     tone = 0.3 * torch.sin(torch.arange(6400) * 0.1)
-    model, vae = blocks["EMOLoadModel"]().load("bundled avatar model", "float32")
+    model, vae = blocks["EMOLoadModel"]().load("bundled avatar model", "float32")["result"]
     face = blocks["EMOFaceRegion"]().locate(image, 30, 30, 60, 80, -1, -1.0, -1.0, "stop")["result"][0]
     sound = {"waveform": tone[None, None], "sample_rate": 16000}
     voice = blocks["EMOEncodeAudio"]().encode(model, sound, 0.0, 0.0, 0.0, False)[0]
@@ -122,13 +128,15 @@ def main() -> None:
 
     management = import_module("comfy.model_management")
     loaded_bytes = watch_loads()
-    full = compute()
+    with TemporaryDirectory() as user_folder:
+        full = compute(user_folder)
     whole = loaded_bytes()
     lowered = sum(entry.model.model.model_lowvram for entry in management.current_loaded_models)
     management.unload_all_models()
     limit_memory(whole // 2, loaded_bytes)
     casts = watch_casts()
-    partial = compute()
+    with TemporaryDirectory() as user_folder:
+        partial = compute(user_folder)
     networks = partial["model"].networks
     behind = [layer for layer in networks.modules() if hasattr(layer, "prev_comfy_cast_weights")]
     used = [layer for layer in behind if id(layer) in casts]
