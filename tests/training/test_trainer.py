@@ -6,10 +6,12 @@ from safetensors.torch import save_file
 
 from comfyui_emo.models.avatar import avatar_config
 from comfyui_emo.models.build import build_networks
+from comfyui_emo.training.batches import box_masks, draw_batch
 from comfyui_emo.training.dataset import Dataset, VoiceFeatureTable
 from comfyui_emo.training.loop import LoopSettings
+from comfyui_emo.training.stage_loss import StageLoss, draw_timesteps
 from comfyui_emo.training.stages import STAGES, freeze_for
-from comfyui_emo.training.trainer import StageLoss, box_masks, draw_batch, draw_timesteps, train_stage
+from comfyui_emo.training.trainer import train_stage
 
 CONFIG = avatar_config()
 RECORDS = 3
