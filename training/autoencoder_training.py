@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from ..models.autoencoder import Autoencoder
 from ..models.avatar import AVATAR_AUTOENCODER
 from ..models.build import channels_last
-from ..models.checkpoints.emo import load_autoencoder, save_autoencoder
+from ..models.checkpoints.emo import save_autoencoder
 from .avatars.motion import mouth_and_eye_weights
 from .loop import LoopSettings, TrainingRun
 from .pictures import PicturePool
@@ -23,10 +23,9 @@ LATENT_NOISE = 0.1
 def reconstruction_terms(
     autoencoder: Autoencoder, pixels: Tensor, weights: Tensor, generator: torch.Generator
 ) -> dict[str, Tensor]:
-    """Loss terms of a batch: weighted L1 and L2 of the pixels, and L1 of their gradients.
+    """Loss terms of a batch [B, 3, S, S] in 0..1 that is encoded and decoded, see `picture_terms`.
 
-    pixels: [B, 3, S, S] in 0..1, weights: [B, 1, S, S], larger on mouth and eyes. Of an autoencoder in eval
-    mode only the decoder gets gradients.
+    Of an autoencoder in eval mode only the decoder gets gradients.
     """
     with torch.autocast("cpu", torch.bfloat16):
         with torch.set_grad_enabled(autoencoder.training):
@@ -34,7 +33,15 @@ def reconstruction_terms(
         level = LATENT_NOISE * torch.rand(len(latents), 1, 1, 1, generator=generator)
         noisy = latents + level * torch.randn(latents.shape, generator=generator)
         decoded = autoencoder.decode(noisy)
-    error = decoded.float() - pixels
+    return picture_terms(decoded.float(), pixels, weights)
+
+
+def picture_terms(decoded: Tensor, pixels: Tensor, weights: Tensor) -> dict[str, Tensor]:
+    """Loss terms of a batch: weighted L1 and L2 of the pixels, and L1 of their gradients.
+
+    decoded, pixels: [B, 3, S, S] in 0..1, weights: [B, 1, S, S], larger on mouth and eyes.
+    """
+    error = decoded - pixels
     absolute = (weights * error.abs()).mean()
     squared = (weights * error.square()).mean()
     edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
@@ -47,9 +54,10 @@ def psnr_db(picture: Tensor, truth: Tensor) -> float:
     return float(-10 * torch.log10(F.mse_loss(picture, truth)))
 
 
-def _run_on_pictures(
+def run_on_pictures(
     run: TrainingRun, autoencoder: Autoencoder, pictures: list[Path], batch_size: int
 ) -> None:
+    """Train to the last step on pictures drawn at random from files of `draw_pictures`."""
     pool = PicturePool(pictures)
 
     def losses(generator: torch.Generator) -> dict[str, Tensor]:
@@ -67,25 +75,9 @@ def train_autoencoder(
     torch.manual_seed(seed)
     autoencoder = channels_last(Autoencoder(AVATAR_AUTOENCODER))
     run = TrainingRun(autoencoder, settings, checkpoint, seed)
-    _run_on_pictures(run, autoencoder, pictures, batch_size)
+    run_on_pictures(run, autoencoder, pictures, batch_size)
     run.load_averaged_weights()
     return autoencoder.eval()
-
-
-def train_decoder(
-    autoencoder: Autoencoder,
-    pictures: list[Path],
-    checkpoint: Path,
-    settings: LoopSettings,
-    batch_size: int = 8,
-    seed: int = 12,
-) -> Autoencoder:
-    """Go on training the decoder alone, in place: the latents of a dataset made before stay valid."""
-    channels_last(autoencoder).eval()
-    run = TrainingRun(autoencoder.decoder, settings, checkpoint, seed)
-    _run_on_pictures(run, autoencoder, pictures, batch_size)
-    run.load_averaged_weights()
-    return autoencoder
 
 
 def main() -> None:
@@ -93,18 +85,13 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, nargs="+", required=True)
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--steps", type=int, required=True)
-    parser.add_argument("--decoder-of", type=Path, help="an autoencoder whose decoder alone goes on training")
     parser.add_argument("--learning-rate", type=float, default=1.5e-3)
     parser.add_argument("--out", type=Path, required=True, help="file for the finished autoencoder")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
     settings = LoopSettings(steps=arguments.steps, learning_rate=arguments.learning_rate, weight_decay=1e-3)
-    if arguments.decoder_of is None:
-        autoencoder = train_autoencoder(arguments.pictures, arguments.checkpoint, settings)
-    else:
-        given = load_autoencoder(arguments.decoder_of)
-        autoencoder = train_decoder(given, arguments.pictures, arguments.checkpoint, settings)
+    autoencoder = train_autoencoder(arguments.pictures, arguments.checkpoint, settings)
     save_autoencoder(
         arguments.out, autoencoder, {"steps": settings.steps, "pictures": len(arguments.pictures)}
     )

@@ -22,6 +22,8 @@ class Batch:
         boxes: face regions in 0..1, [B, 4] for clips, [B, F, 4] for images.
         weights: of the loss [B, F, 1, h, w].
         speed: head speeds in degrees per frame [B, F].
+        states: what was drawn [B, F, 14].
+        pixels: the pictures uint8 [B, F, 3, S, S]; None if the records were written without.
     """
 
     latents: Tensor
@@ -31,6 +33,14 @@ class Batch:
     boxes: Tensor
     weights: Tensor
     speed: Tensor
+    states: Tensor
+    pixels: Tensor | None
+
+    @property
+    def clips(self) -> int:
+        """Clips that are denoised together; unrelated images are one each."""
+        records, frame_count = self.latents.shape[:2]
+        return records if self.motion is not None else records * frame_count
 
 
 def draw_batch(
@@ -64,6 +74,8 @@ def draw_batch(
         boxes=tensors["boxes"][:, 0] if in_a_row else tensors["boxes"],
         weights=weights,
         speed=tensors["speed"][rows, frames],
+        states=states,
+        pixels=tensors["pixels"][rows, frames] if "pixels" in tensors else None,
     )
 
 

@@ -26,6 +26,7 @@ from .avatars.renderer import render
 from .avatars.speech_corpus import SpeechCorpus
 from .avatars.state import STATE, draw_states, neutral_states
 from .avatars.visemes import curves_at
+from .pictures import to_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class DatasetSettings:
         in_a_row: clip records (frames in a row) or image records (unrelated frames, each with its region).
         seed: of everything.
         size_px: side of the pictures.
+        keeps_pixels: whether the pictures of the frames are written beside their latents.
     """
 
     records: int
@@ -53,6 +55,7 @@ class DatasetSettings:
     in_a_row: bool
     seed: int
     size_px: int = 128
+    keeps_pixels: bool = False
 
     def __post_init__(self) -> None:
         if min(self.records, self.frames, self.references) < 1:
@@ -134,7 +137,8 @@ def write_dataset(
     """Draw and encode the records and write them to a safetensors file.
 
     Tensors: latents float16 [N, T + R, C, h, w]; states float16 [N, T + R, 14]; utterances int64 [N];
-    frames int64 [N, T]; speed float32 [N, T]; boxes float32 [N, T, 4].
+    frames int64 [N, T]; speed float32 [N, T]; boxes float32 [N, T, 4]; if asked for, pixels uint8
+    [N, T, 3, S, S].
     """
     generator = torch.Generator().manual_seed(settings.seed)
     rows: dict[str, list[Tensor]] = {}
@@ -153,6 +157,8 @@ def write_dataset(
             "speed": record.speed,
             "boxes": record.boxes,
         }
+        if settings.keeps_pixels:
+            row["pixels"] = to_bytes(pixels[: settings.frames])
         for name, value in row.items():
             rows.setdefault(name, []).append(value)
         if (number + 1) % 200 == 0:
@@ -205,12 +211,18 @@ def main() -> None:
     parser.add_argument("--frames", type=int, required=True)
     parser.add_argument("--references", type=int, required=True)
     parser.add_argument("--in-a-row", action="store_true")
+    parser.add_argument("--keep-pixels", action="store_true", help="for the training of the decoder")
     parser.add_argument("--seed", type=int, required=True)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
     settings = DatasetSettings(
-        arguments.records, arguments.frames, arguments.references, arguments.in_a_row, arguments.seed
+        arguments.records,
+        arguments.frames,
+        arguments.references,
+        arguments.in_a_row,
+        arguments.seed,
+        keeps_pixels=arguments.keep_pixels,
     )
     autoencoder = channels_last(load_autoencoder(arguments.autoencoder))
     write_dataset(arguments.out, SpeechCorpus.load(arguments.corpus), autoencoder, settings)

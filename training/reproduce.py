@@ -19,16 +19,17 @@ from ..models.avatar import avatar_config
 from ..models.build import EmoNetworks, build_networks, channels_last
 from ..models.checkpoints.emo import load_autoencoder, save_autoencoder, save_model
 from ..models.voice_encoder import VoiceEncoderConfig, load_voice_encoder
-from .autoencoder_training import train_autoencoder, train_decoder
+from .autoencoder_training import train_autoencoder
 from .avatars.speech import HELD_OUT_VOICES, TRAINING_VOICES
 from .avatars.speech_corpus import CorpusSettings, SpeechCorpus, write_corpus
 from .dataset import Dataset, DatasetSettings, VoiceFeatureTable, write_dataset
+from .decoder_training import train_decoder, train_decoder_on_predictions
 from .latent_weights import channel_weights
 from .loop import LoopSettings
 from .pictures import draw_pictures
 from .record import code_version
 from .stages import STAGES
-from .trainer import load_parts, train_stage
+from .trainer import compile_networks, load_parts, train_stage
 from .voice_augmentation import AugmentationSettings
 from .voice_features import write_voice_features
 from .voice_pretraining import PretrainingSettings, pretrain
@@ -36,7 +37,10 @@ from .voice_pretraining import PretrainingSettings, pretrain
 logger = logging.getLogger(__name__)
 
 VOICE_AUGMENTATIONS = (AugmentationSettings(), AugmentationSettings.moderate())
-SEEDS = {"pictures": 1, "images": 5, "clips": 6, "autoencoder": 11, "decoder": 12, "stages": 21, "voice": 5}
+SEEDS = {
+    **{"pictures": 1, "images": 5, "clips": 6, "drawn": 7},
+    **{"autoencoder": 11, "decoder": 12, "predictions": 13, "stages": 21, "voice": 5},
+}
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ class Plan:
         stage_steps: of the stages image, video and speed; a stage of 0 steps is left out. The speed stage was
             tried with 200: speeds of 0.2 and 1.2 then gave 0.48 and 0.64 degrees per frame, but the face lost
             0.7 dB (two held-out clips), so the bundled model is without it.
+        drawn: image records with their pixels, for the decoder's last part.
+        prediction_steps: of the decoder on what the networks of the last stage predict.
     """
 
     speech_minutes: float = 80.0
@@ -68,6 +74,8 @@ class Plan:
     decoder_steps: int = 8000
     images: int = 6000
     clips: int = 2500
+    drawn: int = 3000
+    prediction_steps: int = 1500
     stage_steps: tuple[int, int, int] = (2600, 14200, 0)
 
 
@@ -80,6 +88,8 @@ SHORT_PLAN = Plan(
     decoder_steps=2,
     images=8,
     clips=4,
+    drawn=2,
+    prediction_steps=2,
     stage_steps=(2, 2, 2),
 )
 
@@ -87,8 +97,8 @@ SHORT_PLAN = Plan(
 class Reproduction:
     """The steps in order, each with its file in the work folder."""
 
-    def __init__(self, work: Path, plan: Plan):
-        self.work, self.plan = work, plan
+    def __init__(self, work: Path, plan: Plan, compiles: bool = False):
+        self.work, self.plan, self.compiles = work, plan, compiles
         work.mkdir(parents=True, exist_ok=True)
 
     def speech(self) -> tuple[Path, Path]:
@@ -176,16 +186,40 @@ class Reproduction:
             networks = build_networks(avatar_config())
             if before.exists():
                 load_parts(networks, before)
+            if self.compiles:
+                compile_networks(networks)
             settings = LoopSettings(steps, stage.learning_rate)
             data = None if name == "image" else clips
             train_stage(networks, stage, images, data, weights, checkpoint, settings, SEEDS["stages"])
             before = checkpoint
         return before
 
+    def decoder_on_predictions(self) -> Path:
+        """The autoencoder with its decoder trained on what the networks of the last stage predict."""
+        out, drawn = self.work / "autoencoder_predictions.safetensors", self.work / "drawn.safetensors"
+        given, stage, steps = load_autoencoder(self.decoder()), self.stages(), self.plan.prediction_steps
+        if not drawn.exists():
+            corpus = SpeechCorpus.load(self.speech()[0])
+            wanted = DatasetSettings(
+                self.plan.drawn, 4, 1, in_a_row=False, seed=SEEDS["drawn"], keeps_pixels=True
+            )
+            write_dataset(drawn, corpus, channels_last(given), wanted)
+        if not out.exists():
+            networks = channels_last(build_networks(avatar_config()))
+            load_parts(networks, stage)
+            images = Dataset([drawn], VoiceFeatureTable(self.work / "voice_features.safetensors"))
+            pictures, checkpoint = [self.work / "pictures.safetensors"], self.work / "predictions.ckpt"
+            settings = LoopSettings(steps, learning_rate=5e-4, weight_decay=1e-3, decay_share=0.6)
+            trained = train_decoder_on_predictions(
+                given, networks, images, pictures, checkpoint, settings, seed=SEEDS["predictions"]
+            )
+            save_autoencoder(out, trained, {"steps": steps, "images": self.plan.drawn})
+        return out
+
     def bundle(self, out: Path) -> None:
         """One file of all networks, with its training record."""
         record = {"plan": asdict(self.plan), "seeds": SEEDS, "commit": code_version()}
-        bundle(self.stages(), self.decoder(), self.voice_encoder(), out, record)
+        bundle(self.stages(), self.decoder_on_predictions(), self.voice_encoder(), out, record)
 
 
 def bundle(stage: Path, autoencoder: Path, voice_encoder: Path, out: Path, record: dict) -> None:
@@ -211,10 +245,12 @@ def main() -> None:
     parser.add_argument(
         "--short", action="store_true", help="a few steps of everything: checks the code only"
     )
+    parser.add_argument("--compile", action="store_true", help="faster steps after minutes of compiling")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
-    Reproduction(arguments.work, SHORT_PLAN if arguments.short else Plan()).bundle(arguments.out)
+    plan = SHORT_PLAN if arguments.short else Plan()
+    Reproduction(arguments.work, plan, arguments.compile).bundle(arguments.out)
 
 
 if __name__ == "__main__":

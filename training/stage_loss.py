@@ -40,21 +40,42 @@ class StageLoss(nn.Module):
         self.kernel = noise_kernel(networks.config.diffusion.noise_correlation_frames)
 
     def forward(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        records, frame_count = batch.latents.shape[:2]
+        timesteps = draw_timesteps(batch.clips, len(self.levels), self.stage.middle_share, generator)
+        noisy, velocity, predicted = self._denoise(batch, timesteps, generator)
+        squared = (predicted - velocity).square()
+        weighted = squared * self.channel_weights * _as_clips(batch.weights, squared)
+        return {"loss": weighted.mean(), "velocity_mse": squared.detach().mean()}
+
+    @torch.no_grad()
+    def predicted_latents(
+        self, batch: Batch, signal: tuple[float, float], generator: torch.Generator
+    ) -> Tensor:
+        """What the networks take a batch's clean latents for, of the shape of its latents.
+
+        signal: range of the clean latents' factor in what the networks see, drawn evenly for each clip.
+        """
+        low, high = signal
+        wanted = low + (high - low) * torch.rand(batch.clips, 1, generator=generator)
+        timesteps = (self.levels.sqrt() - wanted).abs().argmin(1)
+        noisy, _, predicted = self._denoise(batch, timesteps, generator)
+        level = self.levels[timesteps].view(-1, 1, 1, 1, 1)
+        return (level.sqrt() * noisy - (1 - level).sqrt() * predicted).view_as(batch.latents)
+
+    def _denoise(
+        self, batch: Batch, timesteps: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Latents with noise, their true velocity and the predicted one, each [clips, F, C, h, w]."""
+        images_a_portrait = batch.latents.shape[1]
         if batch.motion is None:
             # Unrelated images: every frame is a clip of its own, with its own timestep and region.
             batch = as_single_images(batch)
         noise = self._noise(batch.latents, generator)
-        timesteps = draw_timesteps(len(batch.latents), len(self.levels), self.stage.middle_share, generator)
-        level = self.levels[timesteps][:, None, None, None, None]
+        level = self.levels[timesteps].view(-1, 1, 1, 1, 1)
         signal, spread = level.sqrt(), (1 - level).sqrt()
         noisy = signal * batch.latents + spread * noise
-        velocity = signal * noise - spread * batch.latents
         with torch.autocast("cpu", torch.bfloat16):
-            predicted = self._predict(batch, noisy, timesteps, frame_count, generator)
-        squared = (predicted.float() - velocity).square()
-        squared = squared * self.channel_weights
-        return {"loss": (squared * batch.weights).mean(), "velocity_mse": squared.detach().mean()}
+            predicted = self._predict(batch, noisy, timesteps, images_a_portrait, generator)
+        return noisy, signal * noise - spread * batch.latents, predicted.float()
 
     def _noise(self, latents: Tensor, generator: torch.Generator) -> Tensor:
         records, frame_count = latents.shape[:2]
@@ -95,6 +116,11 @@ class StageLoss(nn.Module):
         kept = _kept(records, self.stage.motion_dropout, generator)[:, None, None, None, None]
         features = self.networks.reference_net(noisy.flatten(0, 1))
         return tuple(site.output.unflatten(0, (records, count)) * kept for site in features)
+
+
+def _as_clips(weights: Tensor, like: Tensor) -> Tensor:
+    """Weights [B, F, 1, h, w] with the clips and frames of `like`."""
+    return weights.reshape(*like.shape[:2], 1, *like.shape[-2:])
 
 
 def _kept(count: int, dropout: float, generator: torch.Generator) -> Tensor:

@@ -57,6 +57,17 @@ def train_stage(
     networks.eval()
 
 
+def compile_networks(networks: EmoNetworks) -> None:
+    """Let torch compile what takes the time of a step, in place.
+
+    On one core of a server the avatar model's step went from 0.9 to 0.55 s; compiling takes about ten minutes
+    of it the first time and needs a C++ compiler. Later runs find the result in torch's cache.
+    """
+    backbone, reference_net = networks.backbone, networks.reference_net
+    for module, method in ((backbone, "forward"), (backbone, "forward_images"), (reference_net, "forward")):
+        setattr(module, method, torch.compile(getattr(module, method), dynamic=False))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stage", choices=list(STAGES), required=True)
@@ -70,6 +81,7 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float)
     parser.add_argument("--decay-share", type=float, default=LoopSettings.decay_share)
     parser.add_argument("--seed", type=int, default=21)
+    parser.add_argument("--compile", action="store_true", help="faster steps after minutes of compiling")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
@@ -78,6 +90,8 @@ def main() -> None:
     networks = build_networks(avatar_config())
     if arguments.start_from is not None:
         load_parts(networks, arguments.start_from)
+    if arguments.compile:
+        compile_networks(networks)
     features = VoiceFeatureTable(arguments.features)
     clips = Dataset(arguments.clips, features) if arguments.clips else None
     rate = arguments.learning_rate or stage.learning_rate

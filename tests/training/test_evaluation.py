@@ -1,18 +1,18 @@
 """The evaluator on true renders, and on what is done to them: each figure reacts to what it is about."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tone_corpus import tone_corpus
 
 from comfyui_emo.errors import InputError
 from comfyui_emo.training.avatars.identity import draw_identities
 from comfyui_emo.training.avatars.renderer import render
-from comfyui_emo.training.avatars.speech_corpus import SpeechCorpus, Utterance
 from comfyui_emo.training.avatars.state import STATE
 from comfyui_emo.training.detector import load_detector
 from comfyui_emo.training.evaluate import EvaluationSettings, contact_sheet, evaluate_model, evenly_spaced
@@ -148,31 +148,6 @@ def test_the_bundled_set_is_what_it_says(bundled: EvaluationSet):
 def test_more_clips_than_there_are_cannot_be_taken(bundled: EvaluationSet):
     with pytest.raises(InputError, match="17 clips"):
         bundled.first(17)
-
-
-def tone_corpus(utterances: int, seconds: float) -> SpeechCorpus:
-    """Tones that swell, with a mouth that opens along; the first one pauses in its middle."""
-    count, curve_count = round(seconds * 16000), round(seconds * 100)
-    level = np.abs(np.sin(np.arange(curve_count) / 20))
-    level[curve_count // 2 - 40 : curve_count // 2 + 40] = 0
-    samples = np.sin(np.arange(count) / 10) * np.repeat(level, 160) * 20000
-    curves = np.stack([level, level * 0 + 0.4, level * 0, level * 0], 1)
-    tensors = {
-        "samples": np.tile(samples.astype(np.int16), utterances),
-        "curves": np.tile(curves.astype(np.float16), (utterances, 1)),
-        "phones": np.zeros(utterances * curve_count, np.uint8),
-        "sample_offsets": np.arange(utterances + 1) * count,
-        "curve_offsets": np.arange(utterances + 1) * curve_count,
-    }
-    pauses = [((seconds / 2 - 0.4, seconds / 2 + 0.4),)] + [()] * (utterances - 1)
-    kinds = ["sentence", "sung"] * utterances
-    rows = [Utterance(kinds[i], f"voice{i}", f"text {i}", pauses[i]) for i in range(utterances)]
-    metadata = {
-        "settings": "{}",
-        "phones": '["silence"]',
-        "utterances": json.dumps([asdict(row) for row in rows]),
-    }
-    return SpeechCorpus(tensors, metadata)
 
 
 def test_a_set_is_cut_from_a_corpus_and_read_back(tmp_path: Path):

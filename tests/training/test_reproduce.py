@@ -31,6 +31,7 @@ def test_a_shortened_run_makes_a_model_file_and_picks_up_where_it_was(tmp_path, 
         "draw_pictures",
         "train_autoencoder",
         "train_decoder",
+        "train_decoder_on_predictions",
         "write_dataset",
     ):
         monkeypatch.setattr(f"comfyui_emo.training.reproduce.{step}", never)

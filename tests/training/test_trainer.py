@@ -11,7 +11,7 @@ from comfyui_emo.training.dataset import Dataset, VoiceFeatureTable
 from comfyui_emo.training.loop import LoopSettings
 from comfyui_emo.training.stage_loss import StageLoss, draw_timesteps
 from comfyui_emo.training.stages import STAGES, freeze_for
-from comfyui_emo.training.trainer import train_stage
+from comfyui_emo.training.trainer import compile_networks, train_stage
 
 CONFIG = avatar_config()
 RECORDS = 3
@@ -133,3 +133,14 @@ def test_a_channel_of_no_weight_teaches_nothing(data):
     StageLoss(networks, STAGES["image"], weights)(batch, generator)["loss"].backward()
     taught = head.weight.grad.flatten(1).abs().sum(1) > 0  # [C]
     assert (~taught).nonzero().flatten().tolist() == [1, 7]
+
+
+def test_compiling_is_asked_for_what_takes_the_time_of_a_step(monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda forward, dynamic: compiled.append(forward) or forward)
+    networks = build_networks(CONFIG)
+    names = set(networks.state_dict())
+    compile_networks(networks)
+    owners = [(type(forward.__self__).__name__, forward.__name__) for forward in compiled]
+    assert owners == [("Backbone", "forward"), ("Backbone", "forward_images"), ("ReferenceNet", "forward")]
+    assert set(networks.state_dict()) == names
