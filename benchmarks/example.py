@@ -37,11 +37,6 @@ def example_request(model: LoadedModel, seconds: float) -> TalkRequest:
         region=find_face_region(portrait),
         voice=Voice(samples, spoken.sample_rate_hz, spoken.source),
         motion=motion_of_style("normal", defaults),
-        sampling=SamplingSettings(
-            steps=defaults.steps,
-            scheduler=defaults.scheduler,
-            voice_guidance=defaults.voice_guidance,
-            noise_scale=defaults.noise_scale,
-        ),
+        sampling=SamplingSettings.of(defaults),
         fps=defaults.fps,
     )

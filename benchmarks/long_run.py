@@ -67,13 +67,9 @@ def measure(arguments: argparse.Namespace) -> dict:
     run = LongRun.of(whole, arguments.minutes, arguments.avatar)
     model = load_model(arguments.model)
     defaults = model.config.defaults
-    sampling = SamplingSettings(
-        steps=arguments.steps or defaults.steps,
-        scheduler=defaults.scheduler,
-        voice_guidance=arguments.guidance or defaults.voice_guidance,
-        noise_scale=defaults.noise_scale,
-        seed=arguments.seed,
-    )
+    options = {"steps": arguments.steps, "voice_guidance": arguments.guidance}
+    chosen = {name: value for name, value in options.items() if value is not None}
+    sampling = SamplingSettings.of(defaults, **chosen, seed=arguments.seed)
     portrait = Portrait(run.voices.portrait(0, defaults.height_px), "held-out avatar")
     x0, y0, x1, y1 = whole.region(arguments.avatar)
     size = (defaults.width_px, defaults.height_px)

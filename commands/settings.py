@@ -26,11 +26,10 @@ def sampling_settings(
     Raises:
         InputError: a value out of range.
     """
-    return SamplingSettings(
-        steps=defaults.steps if arguments.steps is None else arguments.steps,
-        scheduler=arguments.scheduler or defaults.scheduler,
-        voice_guidance=defaults.voice_guidance if arguments.guidance is None else arguments.guidance,
-        portrait_guidance=defaults.portrait_guidance,
-        noise_scale=defaults.noise_scale,
-        seed=seed,
-    )
+    options = {
+        "steps": arguments.steps,
+        "scheduler": arguments.scheduler,
+        "voice_guidance": arguments.guidance,
+    }
+    chosen = {name: value for name, value in options.items() if value is not None}
+    return SamplingSettings.of(defaults, **chosen, seed=seed)

@@ -102,7 +102,8 @@ class Sampler:
     ) -> tuple[dict[str, Any]]:
         from ..steps.graph_types import settings_of
 
-        settings = settings_of(model.config.defaults, steps, voice_guidance, seed)
+        defaults = model.config.defaults
+        settings = settings_of(defaults, seed, steps=steps, voice_guidance=voice_guidance)
         return _sample(model, reference, voice, settings, motion, unique_id)
 
 
@@ -177,11 +178,14 @@ class SamplerAdvanced:
         from ..steps.graph_types import settings_of
 
         defaults = model.config.defaults
-        settings = replace(
-            settings_of(defaults, steps, voice_guidance, seed),
+        settings = settings_of(
+            defaults,
+            seed,
+            steps=steps,
             scheduler=defaults.scheduler if scheduler == MODELS_OWN else scheduler,
-            portrait_guidance=portrait_guidance or defaults.portrait_guidance,
-            noise_scale=noise_scale or defaults.noise_scale,
+            voice_guidance=voice_guidance,
+            portrait_guidance=portrait_guidance,
+            noise_scale=noise_scale,
         )
         if clip_length:
             voice = replace(voice, timeline=voice.timeline.with_clips_of(clip_length))

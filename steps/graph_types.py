@@ -108,20 +108,10 @@ def check_same_model(model: LoadedModel, *parts: PortraitReference | EncodedVoic
             )
 
 
-def settings_of(
-    defaults: SamplingDefaults,
-    steps: int = 0,
-    voice_guidance: float = 0,
-    seed: int = 0,
-) -> SamplingSettings:
-    """Sampling settings, with what comes with the model where steps or guidance are 0."""
-    return SamplingSettings(
-        steps=steps or defaults.steps,
-        scheduler=defaults.scheduler,
-        voice_guidance=voice_guidance or defaults.voice_guidance,
-        portrait_guidance=defaults.portrait_guidance,
-        noise_scale=defaults.noise_scale,
-        seed=seed,
+def settings_of(defaults: SamplingDefaults, seed: int, **chosen: Any) -> SamplingSettings:
+    """Sampling settings, with what comes with the model where a block's widget says 0."""
+    return SamplingSettings.of(
+        defaults, **{name: value for name, value in chosen.items() if value}, seed=seed
     )
 
 
@@ -244,6 +234,6 @@ def simple_request(
         region=face.region,
         voice=voice_of_audio(audio),
         motion=motion_of_style("normal", defaults),
-        sampling=settings_of(defaults),
+        sampling=SamplingSettings.of(defaults),
         fps=defaults.fps,
     )

@@ -1,7 +1,7 @@
 """The sampler: clip after clip, from noise to latents (paper, sections 3.2 and 3.3)."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from ..models.audio_layers import feature_windows
 from ..models.backbone import Backbone
 from ..models.build import EmoNetworks
 from ..models.conditions import ClipConditions
-from ..models.config import EmoConfig
+from ..models.config import EmoConfig, SamplingDefaults
 from ..models.speed_layers import speed_buckets
 from .head_motion import HeadMotion
 from .reference import Reference, motion_features
@@ -65,6 +65,16 @@ class SamplingSettings:
             )
         if not 0 <= self.seed < 2**63:
             raise InputError(got=f"seed {self.seed}", allowed="0 to 2**63 - 1", do="choose another seed")
+
+    @classmethod
+    def of(cls, defaults: SamplingDefaults, **chosen: Any) -> "SamplingSettings":
+        """What comes with a model, with what was chosen in its place.
+
+        Raises:
+            InputError: a value out of range.
+        """
+        own = {field.name: getattr(defaults, field.name) for field in fields(cls) if field.name != "seed"}
+        return cls(**{**own, **chosen})
 
     @property
     def guided(self) -> bool:
