@@ -61,6 +61,7 @@ def avatar_config() -> EmoConfig:
             steps=6,
             scheduler="ddim",
             voice_guidance=1.5,
+            guided_share=1 / 3,
             noise_scale=0.4,
             calm=0.2,
             normal=0.5,

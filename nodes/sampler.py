@@ -153,6 +153,14 @@ class SamplerAdvanced:
                     "LATENT",
                     {"tooltip": "Latents of frames to go on from: another EMO sampler's, same model."},
                 ),
+                "guided_share": (
+                    "FLOAT",
+                    {
+                        "default": 0.0, "min": 0.0, "max": 1.0, "step": 0.05,
+                        "tooltip": "Share of the steps, from the first, that are guided: they decide what "
+                        "mouth and head do, and the others take half the time. 0: what comes with the model.",
+                    },
+                ),
             },
             "hidden": {"unique_id": "UNIQUE_ID"},
         }
@@ -171,6 +179,7 @@ class SamplerAdvanced:
         seed: int,
         motion: "HeadMotion | None" = None,
         earlier: dict[str, Any] | None = None,
+        guided_share: float = 0.0,
         unique_id: str | None = None,
     ) -> tuple[dict[str, Any]]:
         from dataclasses import replace
@@ -186,6 +195,7 @@ class SamplerAdvanced:
             voice_guidance=voice_guidance,
             portrait_guidance=portrait_guidance,
             noise_scale=noise_scale,
+            guided_share=guided_share,
         )
         if clip_length:
             voice = replace(voice, timeline=voice.timeline.with_clips_of(clip_length))

@@ -137,6 +137,12 @@ def check_settings(settings: SamplingSettings, config: EmoConfig) -> None:
             allowed="1: its one guidance covers portrait and voice together",
             do="leave the portrait guidance as it is, and set the voice guidance",
         )
+    if settings.guided_share != 1:
+        raise InputError(
+            got=f"guided share {settings.guided_share:g} for {config.name}",
+            allowed="1: all of its steps are guided, or none",
+            do="leave the guided share as it is",
+        )
 
 
 def generated_frame_count(config: EmoConfig, timeline: Timeline) -> int:

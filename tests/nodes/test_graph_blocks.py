@@ -34,7 +34,13 @@ def test_the_advanced_sampler_left_alone_is_the_plain_one(run, advanced, parts):
 
 @pytest.mark.parametrize(
     "change",
-    [{"scheduler": "euler"}, {"portrait_guidance": 3.0}, {"noise_scale": 1.0}, {"clip_length": 7}],
+    [
+        {"scheduler": "euler"},
+        {"portrait_guidance": 3.0},
+        {"noise_scale": 1.0},
+        {"clip_length": 7},
+        {"guided_share": 1.0},
+    ],
     ids=lambda change: next(iter(change)),
 )
 def test_every_advanced_setting_changes_the_frames_but_not_their_number(advanced, parts, change):

@@ -64,7 +64,11 @@ def scheduler_with(name: str, steps: int):
 def test_ddim_recovers_a_clip_whose_velocity_is_known(steps):
     x0 = torch.randn(1, 4, 8, 4, 4)
     result = denoise_clip(
-        KnownClip(x0), torch.randn_like(x0), ClipConditions((), None), scheduler_with("ddim", steps), 1
+        KnownClip(x0),
+        torch.randn_like(x0),
+        ClipConditions((), None),
+        scheduler_with("ddim", steps),
+        SamplingSettings(steps),
     )
     torch.testing.assert_close(result, x0, atol=0.06, rtol=0)
 
@@ -77,12 +81,28 @@ def test_every_scheduler_runs_from_noise_to_a_clip(name, networks):
 
 def test_without_guidance_nothing_unconditional_is_computed():
     x0 = torch.randn(1, 2, 8, 4, 4)
-    for guidance, calls in ((1, 3), (2, 6)):
+    for guidance, share, calls in ((1, 1, 3), (2, 1, 6), (2, 0.4, 5), (2, 1 / 3, 4), (2, 0.01, 4)):
         known = KnownClip(x0)
-        denoise_clip(
-            known, torch.randn_like(x0), ClipConditions((), None), scheduler_with("ddim", 3), guidance
-        )
+        settings = SamplingSettings(3, voice_guidance=guidance, guided_share=share)
+        scheduler = scheduler_with("ddim", 3)
+        denoise_clip(known, torch.randn_like(x0), ClipConditions((), None), scheduler, settings)
         assert known.calls == calls
+
+
+def test_the_first_steps_are_the_guided_ones():
+    asked = []
+
+    def backbone(x, t, conditions):
+        asked.append((int(t), conditions))
+        return torch.zeros_like(x)
+
+    told = SimpleNamespace(without_voice=lambda: "no voice", without_portrait=lambda: "no portrait")
+    scheduler = scheduler_with("ddim", 4)
+    settings = SamplingSettings(4, voice_guidance=2.0, guided_share=0.5)
+    denoise_clip(backbone, torch.zeros(1, 1, 1, 1, 1), told, scheduler, settings)  # pyright: ignore[reportArgumentType]
+    noisiest = [int(t) for t in scheduler.timesteps[:2]]
+    assert [t for t, conditions in asked if conditions == "no voice"] == noisiest
+    assert len(asked) == 6
 
 
 class OneStep:
@@ -110,7 +130,8 @@ def test_guidance_moves_away_from_the_predictions_without_voice_and_portrait(voi
         without = {"no voice": 1.0, "no portrait": 2.0}
         return torch.full_like(x, 3.0 if conditions is told else without[conditions])
 
-    result = denoise_clip(backbone, torch.zeros(1, 1, 1, 1, 1), told, OneStep(), voice, portrait)  # pyright: ignore[reportArgumentType]
+    settings = SamplingSettings(1, voice_guidance=voice, portrait_guidance=portrait)
+    result = denoise_clip(backbone, torch.zeros(1, 1, 1, 1, 1), told, OneStep(), settings)  # pyright: ignore[reportArgumentType]
     assert float(result) == pytest.approx(3 + (voice - 1) * (3 - 1) + (portrait - 1) * (3 - 2))
     assert len(asked) == 1 + (voice != 1) + (portrait != 1)
 
@@ -121,7 +142,12 @@ def test_each_step_tells_the_clean_latents_that_its_prediction_means():
     for name in SCHEDULER_NAMES:
         scheduler = scheduler_with(name, 3)
         denoise_clip(  # pyright: ignore[reportArgumentType]
-            KnownClip(x0), noise, conditions, scheduler, on_step=lambda step, clean: told.append(clean)
+            KnownClip(x0),
+            noise,
+            conditions,
+            scheduler,
+            SamplingSettings(3),
+            lambda step, clean: told.append(clean),
         )
     assert len(told) == 3 * len(SCHEDULER_NAMES)
     for clean in told:
@@ -242,6 +268,8 @@ def test_progress_counts_steps_and_clips(networks):
         ({"steps": 1001}, "steps 1001"),
         ({"voice_guidance": 0.5}, "guidance 0.5"),
         ({"noise_scale": 0}, "noise scale 0"),
+        ({"guided_share": 0}, "guided share 0"),
+        ({"guided_share": 1.5}, "guided share 1.5"),
         ({"seed": -1}, "seed -1"),
     ],
 )
