@@ -100,7 +100,7 @@ def test_the_first_steps_are_the_guided_ones():
     scheduler = scheduler_with("ddim", 4)
     settings = SamplingSettings(4, voice_guidance=2.0, guided_share=0.5)
     denoise_clip(backbone, torch.zeros(1, 1, 1, 1, 1), told, scheduler, settings)  # pyright: ignore[reportArgumentType]
-    noisiest = [int(t) for t in scheduler.timesteps[:2]]
+    noisiest = [int(t) for t in scheduler.timesteps[:2]]  # pyright: ignore[reportAttributeAccessIssue]
     assert [t for t, conditions in asked if conditions == "no voice"] == noisiest
     assert len(asked) == 6
 

@@ -2,6 +2,7 @@
 
 import torch
 
+from comfyui_emo.models.autoencoder import Autoencoder
 from comfyui_emo.models.checkpoints.emo import load_model
 from comfyui_emo.training.latent_weights import channel_weights
 
@@ -9,6 +10,7 @@ from comfyui_emo.training.latent_weights import channel_weights
 def test_a_channel_counts_as_much_as_its_error_shows():
     """The decoder's first layer reads channels 3 and 5 not at all, and channel 2 twice as strongly."""
     autoencoder = load_model().networks.autoencoder
+    assert isinstance(autoencoder, Autoencoder)
     before = channel_weights(autoencoder)
     first = next(layer for layer in autoencoder.decoder.modules() if isinstance(layer, torch.nn.Conv2d))
     with torch.no_grad():
