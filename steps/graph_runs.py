@@ -4,7 +4,6 @@ A block does not know what its result will be called, so a run is found again by
 get a folder of their own; the folders that were used least recently are removed.
 """
 
-import hashlib
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
@@ -21,7 +20,9 @@ from .graph_model import GraphModel
 from .graph_types import EncodedVoice, PortraitReference, sample_latents
 from .head_motion import HeadMotion
 from .marking.marks import Origin
-from .resume import RunFolder, clips_in, differing, discard_run, run_name, stored_settings
+from .published_sampling import PublishedPortrait
+from .resume import RunFolder, clips_in, discard_run
+from .run_record import differing, digest, run_name, stored_settings
 from .sampling import OnProgress, SamplingSettings
 from .talk import is_published
 from .video_file import cannot_write
@@ -105,16 +106,18 @@ def sampling_run(
     earlier: Tensor | None = None,
 ) -> SamplingRun:
     """The run of these settings in the folder of all runs; for the arguments see `sample_latents`."""
-    backbone = next(model.networks.backbone.parameters())
+    backbone, reference = next(model.networks.backbone.parameters()), portrait.reference
+    identity = reference.identity if isinstance(reference, PublishedPortrait) else None
     made_from = {
         "model": model_sha256(model.path),
-        "portrait": digest(portrait.reference.latents),
+        "portrait": digest(reference.latents),
         "face region": f"{portrait.face} {portrait.fitted.region}",
+        "face embedding": digest(identity),
         "voice": digest(voice.features),
         "clip length or frame rate": f"{voice.timeline}",
         "head motion": str(motion),
         **{name.replace("_", " "): str(value) for name, value in asdict(settings).items()},
-        "earlier frames": "none" if earlier is None else digest(earlier),
+        "earlier frames": digest(earlier),
         "kind of device or number": f"{model.bring().type}, {backbone.dtype}",
         "version of torch": torch.__version__,
     }
@@ -142,7 +145,3 @@ def sample_latent(
     latents = sample_latents(model, portrait, voice, motion, settings, on_progress, earlier, run.opened())
     return {"samples": latents} if is_published(model) else {"samples": latents, RUN_KEY: run}
 
-
-def digest(tensor: Tensor) -> str:
-    """SHA-256 of a tensor's values."""
-    return hashlib.sha256(tensor.detach().float().cpu().contiguous().numpy().tobytes()).hexdigest()

@@ -11,6 +11,7 @@ from ..errors import InputError
 from ..models.build import EmoNetworks
 from ..models.config import EmoConfig
 from ..models.region_audio import VoiceRegions
+from .face_embedding import check_face_embedding
 from .face_region import FaceRegion
 from .guidance import denoise_halves, picture_features, prepare_halves
 from .noise import clip_noise
@@ -105,7 +106,7 @@ def portrait_of(
     """A fitted portrait and its latents in the autoencoder's own scale, as the networks see them.
 
     Raises:
-        InputError: the picture is not square, or the embedding is not of the model's width.
+        InputError: the picture is not square, or the embedding does not suit the model.
     """
     height_px, width_px = fitted.pixels.shape[-2:]
     if height_px != width_px:
@@ -114,19 +115,8 @@ def portrait_of(
             allowed="a square one, as the model was trained on",
             do="set both sides of the model's picture to the same size",
         )
-    _check_identity(identity, config)
+    check_face_embedding(identity, config)
     return PublishedPortrait(latents * config.latent_scale, fitted.region, width_px, identity)
-
-
-def _check_identity(identity: Tensor | None, config: EmoConfig) -> None:
-    wanted = None if config.context is None else config.context.embedding_width
-    if identity is not None and tuple(identity.shape) != (1, wanted):
-        allowed = "none" if wanted is None else f"[1, {wanted}], insightface's of one face, or none"
-        raise InputError(
-            got=f"a face embedding of shape {list(identity.shape)} for {config.name}",
-            allowed=allowed,
-            do="leave it away" if wanted is None else "give the embedding of one face",
-        )
 
 
 def check_settings(settings: SamplingSettings, config: EmoConfig) -> None:

@@ -6,8 +6,6 @@ is written under another name, brought to the disk and then renamed, so each is 
 are dropped when their segment is there, but for the last one, which holds the state.
 """
 
-import hashlib
-import json
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -21,30 +19,15 @@ from torch import Tensor
 
 from ..errors import InputError
 from .folder_lock import LOCK_NAME, FolderLock
+from .run_record import RUN_FILE, differing, store_settings, stored_settings
 from .sampler_state import SamplerState
 from .video_file import cannot_write
 from .whole_file import PART_PREFIX, whole_file, write_whole
 
 log = logging.getLogger(__name__)
 
-RUN_FILE = "emo-run.json"
-_FORMAT = "comfyui-emo run 1"
 _CLIP, _SEGMENT = r"clip-\d{6,}\.safetensors", r"segment-\d{4,}\.mp4"
 _OWN_NAME = re.compile(rf"({re.escape(PART_PREFIX)})?({_CLIP}|{_SEGMENT}|{RUN_FILE}|{LOCK_NAME})")
-
-
-def run_name(settings: Mapping[str, str]) -> str:
-    """A name that belongs to a run's settings alone, for a work folder that no file name is known for."""
-    return f"emo-run-{hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]}"
-
-
-def stored_settings(folder: Path) -> dict[str, str]:
-    """The settings of the run that a folder belongs to; empty where it is no work folder."""
-    try:
-        stored = json.loads((folder / RUN_FILE).read_bytes())
-        return stored["settings"] if stored["format"] == _FORMAT else {}
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
-        return {}
 
 
 def clips_in(folder: Path) -> int:
@@ -63,11 +46,6 @@ def discard_run(folder: Path) -> None:
     run = RunFolder(folder, {}, 0, 1)
     run._lock.take()
     run.remove()
-
-
-def differing(some: Mapping[str, str], others: Mapping[str, str]) -> list[str]:
-    """Names of the settings that are not the same, in order."""
-    return [name for name in sorted(some.keys() | others.keys()) if some.get(name) != others.get(name)]
 
 
 def _numbers(folder: Path, kind: str) -> list[int]:
@@ -259,8 +237,7 @@ class RunFolder:
         if done or self.segments_done:
             log.warning("starting afresh: the %d clips in %s are dropped, %s", done, self.path, why)
         self._clear()
-        content = json.dumps({"format": _FORMAT, "settings": self._settings}, indent=2)
-        write_whole(self.path / RUN_FILE, content.encode())
+        store_settings(self.path, self._settings)
 
     def _reason_to_start_afresh(self) -> str:
         """Why the stored clips cannot or shall not be used; empty if they can."""

@@ -1,6 +1,5 @@
 """The whole way: a portrait and a voice -> a video, clip by clip, in memory that does not grow."""
 
-import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +16,7 @@ from ..models.checkpoints.families import model_sha256
 from ..models.config import LATENT_DOWNSCALE, EmoConfig
 from . import published_sampling
 from .decoding import decode_clip
+from .face_embedding import check_face_embedding
 from .face_region import FaceRegion, face_mask, movement_box
 from .head_motion import HeadMotion
 from .marking.marks import Marks, Origin, prepare_marks
@@ -25,6 +25,7 @@ from .portrait import FittedPortrait, Portrait, fit_portrait
 from .published_talk import animate_published
 from .reference import run_reference_net
 from .resume import RunFolder
+from .run_record import digest
 from .sampler_state import SamplerState
 from .sampling import OnProgress, SamplingSettings, no_progress, sample_clips
 from .timeline import FrameRate, Timeline
@@ -51,6 +52,7 @@ class TalkRequest:
         motion: how lively.
         sampling: steps, scheduler, guidance, seed.
         fps: frame rate of the video.
+        identity: a face embedding [1, E], for a model that takes one; None: no known face.
     """
 
     portrait: Portrait
@@ -59,6 +61,7 @@ class TalkRequest:
     motion: HeadMotion
     sampling: SamplingSettings
     fps: FrameRate
+    identity: Tensor | None = None
 
 
 def fit_to_model(portrait: Portrait, region: FaceRegion, config: EmoConfig) -> FittedPortrait:
@@ -88,10 +91,11 @@ def animate(
 
     The networks are on `device`.
     """
+    check_face_embedding(request.identity, model.config)
     if is_published(model):
         timeline = talk_timeline(model, request)
         yield from animate_published(
-            model, fitted, request.voice, timeline, request.sampling, device, on_progress
+            model, fitted, request.voice, timeline, request.sampling, device, on_progress, request.identity
         )
         return
     for latents in _sample(model, fitted, request, device, on_progress):
@@ -141,12 +145,12 @@ def run_settings(
     model: LoadedModel, request: TalkRequest, device: torch.device, picture: PictureFormat
 ) -> dict[str, str]:
     """Everything that decides the frames of a run, by the names that a message gives it."""
-    pixels = request.portrait.pixels
     sampling = {name.replace("_", " "): str(value) for name, value in asdict(request.sampling).items()}
     return {
         "model": model_sha256(model.path),
-        "portrait": hashlib.sha256(pixels.cpu().contiguous().numpy().tobytes()).hexdigest(),
+        "portrait": digest(request.portrait.pixels),
         "face region": str(request.region),
+        "face embedding": digest(request.identity),
         "voice": request.voice.digest,
         "frame rate": str(talk_timeline(model, request).fps),
         "head motion": str(request.motion),
@@ -202,6 +206,7 @@ def talk(
         InputError: if a part of the request cannot be used, or a file cannot be written.
     """
     check_output(output)
+    check_face_embedding(request.identity, model.config)
     timeline = talk_timeline(model, request)
     defaults = model.config.defaults
     picture = PictureFormat(defaults.width_px, defaults.height_px)

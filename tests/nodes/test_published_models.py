@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from families import SMALL, load_module, write_published
@@ -140,6 +141,33 @@ def test_shared_files_are_found_by_their_published_names(run, workplace):
     (workplace / "models" / "vae" / "sd-vae-ft-mse").rename(workplace / "models" / "vae" / "sdxl")
     model, _ = run("EMOLoadModel", model_file=chosen)
     assert model.networks.autoencoder is None  # of the same form, and another one
+
+
+def test_a_face_embedding_changes_what_hallo_draws(run, refused, workplace, image, audio, face):
+    model, _ = run("EMOLoadModel", model_file=put(workplace, "hallo"))
+    voice = run("EMOEncodeAudio", model=model, audio=audio, duration=0.1)[0]
+    (workplace / "input").mkdir()
+    node = NODE_CLASS_MAPPINGS["EMOReferenceNet"]
+
+    def sampled(name):
+        given = {"model": model, "image": image, "face": face, "face_embedding": name}
+        reference = run("EMOReferenceNet", **given)[0]
+        (latent,) = run("EMOSampler", model=model, reference=reference, voice=voice, steps=1)
+        return latent["samples"], node.IS_CHANGED(**given)
+
+    np.save(workplace / "input" / "face.npy", np.random.default_rng(0).normal(size=16))
+    known, version = sampled("face.npy")
+    nobody, empty = sampled("")
+    assert not torch.equal(known, nobody) and version != empty
+    np.save(workplace / "input" / "face.npy", np.random.default_rng(1).normal(size=(1, 16)))
+    other, newer = sampled("face.npy")
+    assert not torch.equal(known, other) and newer != version
+    parts = {"model": model, "image": image, "face": face}
+    assert "no file 'none.npy'" in refused("EMOReferenceNet", **parts, face_embedding="none.npy")
+    assert "no file '../face.npy'" in refused("EMOReferenceNet", **parts, face_embedding="../face.npy")
+    bundled = run("EMOLoadModel", model_file="tiny.safetensors")[0]
+    parts = {**parts, "model": bundled, "face_embedding": "face.npy"}
+    assert "has no identity projection" in refused("EMOReferenceNet", **parts)
 
 
 def test_settings_that_the_model_does_not_have_are_refused(run, refused, workplace, image, audio, face):
