@@ -247,8 +247,14 @@ def add_evaluate_options(parser: argparse.ArgumentParser) -> None:
 
 def add_inspect_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "model", nargs="?", type=Path, metavar="MODEL", help="a safetensors file (default: the bundled model)"
+        "model",
+        nargs="?",
+        type=Path,
+        metavar="MODEL",
+        help="a file of this project, or a file or folder that Hallo, EchoMimic, V-Express or "
+        "Moore-AnimateAnyone publish (default: the bundled model)",
     )
+    parser.add_argument("--family", metavar="NAME", help="which model, where a folder holds several")
     parser.add_argument("--json", action="store_true", help="the same as JSON, for programs")
 
 

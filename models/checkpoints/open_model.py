@@ -11,8 +11,7 @@ import torch
 from ...errors import InputError, WeightsError
 from ..build import EmoNetworks, build_networks
 from ..config import EmoConfig
-from .assembly import shapes_of
-from .detect import seems_to_be
+from .assembly import require_shapes, shapes_of
 from .emo import FORMAT, LoadedModel, load_model
 from .external_files import (
     autoencoder_from,
@@ -70,14 +69,7 @@ def _own_model(source: WeightSource, dtype: torch.dtype | None, shared: Iterable
     if config.autoencoder is not None:
         return load_model(source.path)
     networks = build_networks(config, "meta")
-    expected = shapes_of(networks)
-    if expected != {name: tensor.shape for name, tensor in source.tensors.items()}:
-        kind = seems_to_be({name: tensor.shape for name, tensor in source.tensors.items()})
-        raise WeightsError(
-            got=f"{source.path}, {kind} whose tensors do not fit its own configuration",
-            allowed="a file as `comfyui-emo convert` writes it",
-            do="convert the published files again",
-        )
+    require_shapes(source, shapes_of(networks))
     read = ((name, tensor.read()) for name, tensor in source.tensors.items())
     networks.load_state_dict({name: value.to(dtype or value.dtype) for name, value in read}, assign=True)
     model = LoadedModel(
@@ -119,5 +111,7 @@ def _attach(networks: EmoNetworks, source: WeightSource) -> None:
 
 def missing_files(networks: EmoNetworks) -> dict[str, ExternalFile]:
     """What a model still needs beside its own weights: published files by the part that they are."""
-    parts = {"autoencoder": PICTURE_AUTOENCODER, "voice_encoder": voice_encoder_file(networks.config)}
+    parts = {"autoencoder": PICTURE_AUTOENCODER}
+    if networks.config.audio.features != "none":
+        parts["voice_encoder"] = voice_encoder_file(networks.config)
     return {name: file for name, file in parts.items() if getattr(networks, name) is None}

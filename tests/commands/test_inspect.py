@@ -19,7 +19,8 @@ def test_json_says_what_the_file_holds(model_path, capsys):
     assert said["parameters"]["backbone"] == parameter_count(model.networks.backbone)
     assert said["parameters"]["total"] == parameter_count(model.networks)
     # BatchNorm's running mean, variance and count of the latents are stored, but are no parameters.
-    assert said["stored_as"] == {"F16": parameter_count(model.networks) + 16, "I64": 1}
+    statistics = 2 * model.config.spatial.latent_channels
+    assert said["stored_as"] == {"F16": parameter_count(model.networks) + statistics, "I64": 1}
     assert said["training"] == {"commit": "0123abc", "steps": {"image": 3, "video": 2}}
     assert said["configuration"] == json.loads(json.dumps(model.config.to_dict()))
 
