@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..models.checkpoints.families import model_sha256
 from .graph_model import GraphModel
 from .graph_types import EncodedVoice, PortraitReference, sample_latents
 from .head_motion import HeadMotion
@@ -109,7 +108,7 @@ def sampling_run(
     backbone, reference = next(model.networks.backbone.parameters()), portrait.reference
     identity = reference.identity if isinstance(reference, PublishedPortrait) else None
     made_from = {
-        "model": model_sha256(model.path),
+        "model": model.sha256,
         "portrait": digest(reference.latents),
         "face region": f"{portrait.face} {portrait.fitted.region}",
         "face embedding": digest(identity),

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from ..models.checkpoints.emo import LoadedModel
-from ..models.checkpoints.families import model_sha256
 from ..models.config import LATENT_DOWNSCALE, EmoConfig
 from . import published_sampling
 from .decoding import decode_clip
@@ -147,7 +146,7 @@ def run_settings(
     """Everything that decides the frames of a run, by the names that a message gives it."""
     sampling = {name.replace("_", " "): str(value) for name, value in asdict(request.sampling).items()}
     return {
-        "model": model_sha256(model.path),
+        "model": model.sha256,
         "portrait": digest(request.portrait.pixels),
         "face region": str(request.region),
         "face embedding": digest(request.identity),

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from comfyui_emo.models.checkpoints import emo
-from comfyui_emo.models.checkpoints.families import model_sha256
+from comfyui_emo.models.checkpoints.weight_file import file_sha256
 from comfyui_emo.steps import graph_video, sampling
 from comfyui_emo.steps.graph_runs import KEPT_RUNS, run_folder
 from comfyui_emo.steps.resume import RunFolder
@@ -151,7 +151,7 @@ def test_the_credentials_of_sampled_latents_name_model_and_portrait(run, parts, 
     latent, (model, vae) = run("EMOSampler", **parts)[0], run("EMOLoadModel", model_file="tiny.safetensors")
     run("EMOCombineVideo", latent=latent, vae=vae, audio=audio)
     (origin,) = seen
-    assert origin.model_sha256 == model_sha256(model.path) and origin.portrait_sha256 and origin.voice_sha256
+    assert origin.model_sha256 == file_sha256(model.path) and origin.portrait_sha256 and origin.voice_sha256
 
 
 def test_talk_goes_on_where_it_was_stopped(run, workplace, tiny_weights, image, audio, runs, sampled):
