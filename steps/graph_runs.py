@@ -20,10 +20,9 @@ from .graph_types import EncodedVoice, PortraitReference, sample_latents
 from .head_motion import HeadMotion
 from .marking.marks import Origin
 from .published_sampling import PublishedPortrait
-from .resume import RunFolder, clips_in, discard_run
-from .run_record import differing, digest, run_name, stored_settings
+from .resume import RunFolder, discard_run
+from .run_record import differing, digest, run_name, stored_settings, work_in
 from .sampling import OnProgress, SamplingSettings
-from .talk import is_published
 from .video_file import cannot_write
 
 log = logging.getLogger(__name__)
@@ -44,16 +43,24 @@ class SamplingRun:
         settings: everything that decides its latents, by name.
         origin: what a video of these latents is made from.
         clip_count: clips of the whole run.
+        keeps_clips: whether clips are kept; otherwise the steps of a loop over the whole video are.
     """
 
     folder: Path
     settings: Mapping[str, str]
     origin: Origin
     clip_count: int
+    keeps_clips: bool = True
 
     def opened(self) -> RunFolder:
-        """The folder, to keep clips in."""
-        return RunFolder(self.folder, self.settings, self.clip_count, clips_per_segment=1)
+        """The folder, to keep clips or steps in."""
+        return RunFolder(
+            self.folder,
+            self.settings,
+            self.clip_count,
+            clips_per_segment=1,
+            keeps_clips=self.keeps_clips,
+        )
 
     def remove(self) -> None:
         """Remove the folder, unless somebody is using it."""
@@ -87,10 +94,10 @@ def _say_what_differs(others: list[Path], settings: Mapping[str, str]) -> None:
     """Tell the user of a run that is kept, but cannot be gone on with."""
     for other in others:
         stored = stored_settings(other)
-        if stored.keys() == settings.keys() and clips_in(other):
+        if stored.keys() == settings.keys() and work_in(other):
             log.info(
-                "starting afresh: the %d clips in %s were made with another %s; with that they go on",
-                clips_in(other), other, ", another ".join(differing(stored, settings)),
+                "starting afresh: the %s in %s were made with another %s; with that they go on",
+                work_in(other), other, ", another ".join(differing(stored, settings)),
             )  # fmt: skip
             return
 
@@ -123,7 +130,8 @@ def sampling_run(
     origin = Origin(
         model.config.name, made_from["model"], digest(portrait.fitted.pixels), settings=str(made_from)
     )
-    return SamplingRun(run_folder(runs, made_from), made_from, origin, voice.timeline.clip_count)
+    folder, by_clips = run_folder(runs, made_from), model.config.loop.kind == "clips"
+    return SamplingRun(folder, made_from, origin, voice.timeline.clip_count, by_clips)
 
 
 def sample_latent(
@@ -136,11 +144,8 @@ def sample_latent(
     on_progress: OnProgress,
     earlier: Tensor | None = None,
 ) -> dict[str, Any]:
-    """The host's LATENT of all frames, with the run it comes from; for the arguments see `sample_latents`.
-
-    Models of published families have loops of their own, which cannot be gone on with: theirs has none.
-    """
+    """The host's LATENT of all frames, with the run it comes from; for the arguments see `sample_latents`."""
     run = sampling_run(runs, model, portrait, voice, motion, settings, earlier)
     latents = sample_latents(model, portrait, voice, motion, settings, on_progress, earlier, run.opened())
-    return {"samples": latents} if is_published(model) else {"samples": latents, RUN_KEY: run}
+    return {"samples": latents, RUN_KEY: run}
 

@@ -185,8 +185,7 @@ def sample_latents(
     Args:
         motion: None: the model's "normal".
         earlier: latents [N, C, h, w] of frames to go on from, as an earlier run gave them.
-        run: keeps every clip, and gives those that it kept before; stays when all are sampled. A model of a
-            published family has a loop of its own, which keeps nothing.
+        run: keeps every clip, and gives those that it kept before; stays when all are sampled.
 
     Raises:
         InputError: a portrait or voice that another model encoded, latents that cannot be gone on from, or a
@@ -196,8 +195,9 @@ def sample_latents(
     if isinstance(portrait.reference, PublishedPortrait):
         _check_published(model, voice, motion, earlier)
         return published_latents(
-            model, portrait.reference, portrait.vae, voice.features, voice.timeline, settings, on_progress
-        )
+            model, portrait.reference, portrait.vae, voice.features, voice.timeline, settings, on_progress,
+            run,
+        )  # fmt: skip
     motion = motion or motion_of_style("normal", model.config.defaults)
     scale = model.config.latent_scale
     if earlier is not None:
