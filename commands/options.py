@@ -100,12 +100,13 @@ def _add_talk_files(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_face_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group(
+    face = parser.add_argument_group(
         "the face",
-        "Without these, the region that the picture carries is used (the PNG text chunk\n"
-        "face_region, which the bundled portraits have), else the largest face that a\n"
-        "detector finds.",
-    ).add_mutually_exclusive_group()
+        "Without --face, --mask and --face-index, the region that the picture carries is used\n"
+        "(the PNG text chunk face_region, which the bundled portraits have), else the largest\n"
+        "face that a detector finds.",
+    )
+    group = face.add_mutually_exclusive_group()
     group.add_argument(
         "--face",
         metavar="X,Y,W,H",
@@ -123,6 +124,14 @@ def _add_face_options(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="N",
         help="which of several detected faces, counted from 0 from left to right",
+    )
+    face.add_argument(
+        "--face-embedding",
+        type=Path,
+        metavar="FILE",
+        help="for Hallo only: a .npy or .safetensors file with the 512 numbers that the extra library "
+        "insightface (buffalo_l) gives of the portrait's face (default: none, which is Hallo's own way for "
+        "a face that it does not know)",
     )
 
 
@@ -238,8 +247,14 @@ def add_evaluate_options(parser: argparse.ArgumentParser) -> None:
 
 def add_inspect_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "model", nargs="?", type=Path, metavar="MODEL", help="a safetensors file (default: the bundled model)"
+        "model",
+        nargs="?",
+        type=Path,
+        metavar="MODEL",
+        help="a file of this project, or a file or folder that Hallo, EchoMimic, V-Express or "
+        "Moore-AnimateAnyone publish (default: the bundled model)",
     )
+    parser.add_argument("--family", metavar="NAME", help="which model, where a folder holds several")
     parser.add_argument("--json", action="store_true", help="the same as JSON, for programs")
 
 

@@ -58,8 +58,9 @@ COMMANDS = (
     Command(
         "inspect",
         "show what is in a model's file",
-        "Shows a model's configuration, its parameters by network, and how it was trained.",
-        "",
+        "Shows a model's configuration, its parameters by network, and how it was trained; of published\n"
+        "files, and of what `convert` made of them, the family, its licence and what comes with it.",
+        "example:\n  comfyui-emo inspect models/emo/hallo2/net.pth\n",
         ".commands.inspect",
         add_inspect_options,
     ),

@@ -11,6 +11,7 @@ from ..models.build import denoise_in
 from ..models.checkpoints.emo import LoadedModel, load_model
 from ..models.checkpoints.open_model import open_model
 from ..models.config import SamplingDefaults
+from ..steps.face_embedding import check_face_embedding, read_face_embedding
 from ..steps.face_region import FaceRegion, find_face_region, parse_region, read_mask
 from ..steps.marking.terms import show_terms
 from ..steps.memory import frames_decoded_at_once
@@ -39,8 +40,10 @@ def run(arguments: argparse.Namespace) -> str:
     portrait = read_portrait(arguments.image)
     region = _region(arguments, portrait)
     voice = _voice(arguments)
+    identity = None if arguments.face_embedding is None else read_face_embedding(arguments.face_embedding)
     model = _open(arguments, device)
     log.info(describe_model(model))
+    check_face_embedding(identity, model.config)
     show_terms(model.config.name)
     defaults = model.config.defaults
     request = TalkRequest(
@@ -50,6 +53,7 @@ def run(arguments: argparse.Namespace) -> str:
         head_motion(arguments, defaults),
         sampling_settings(arguments, defaults, arguments.seed),
         defaults.fps if arguments.fps is None else arguments.fps,
+        identity,
     )
     at_once = frames_decoded_at_once(model.networks, device, request.sampling.guided)
     model.networks.to(device)

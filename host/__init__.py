@@ -8,6 +8,7 @@ from .display import Report, file_entry, native_video, progress, say, show, show
 from .folders import (
     MODEL_FOLDER,
     find_model_file,
+    input_file,
     media_file,
     model_files,
     model_folders,
@@ -28,6 +29,7 @@ __all__ = [
     "file_entry",
     "find_model_file",
     "hosted",
+    "input_file",
     "manage",
     "media_file",
     "model_files",

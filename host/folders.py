@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ..errors import InputError, WeightsError
 from .present import host_module, hosted
@@ -90,6 +90,17 @@ def model_path(name: str) -> Path:
     return path
 
 
+def input_file(name: str) -> Path:
+    """A file of this name in the host's input folder, else in the folders of models.
+
+    Raises:
+        InputError: there is none, or the name leads out of them.
+    """
+    own = Path(host_module("folder_paths").get_input_directory()) if hosted() else Path("input").absolute()
+    folders = [own, *model_folders()]
+    return _file_in(folders, name) or _not_there(name, folders, "put the file there")
+
+
 def save_folder(temporary: bool) -> Path:
     """The host's output folder, or its temporary one, which it empties when it starts."""
     if not hosted():
@@ -144,12 +155,21 @@ def media_file(name: str, video: Any = None) -> Path:
     folders = [save_folder(False), save_folder(True)]
     if hosted():
         folders.insert(0, Path(host_module("folder_paths").get_input_directory()))
+    do = "put the file there, or connect the video"
+    return _file_in(folders, name) or _not_there(name, folders, do, ", or a video that is connected")
+
+
+def _file_in(folders: list[Path], name: str) -> Path | None:
     for folder in folders:
         path = (folder / name).resolve()
         if name and path.is_file() and path.is_relative_to(folder.resolve()):
             return path
+    return None
+
+
+def _not_there(name: str, folders: list[Path], do: str, otherwise: str = "") -> NoReturn:
     raise InputError(
         got=f"no file {name!r}",
-        allowed=f"a name in {', '.join(str(folder) for folder in folders)}, or a video that is connected",
-        do="put the file there, or connect the video",
+        allowed=f"a name in {', '.join(str(folder) for folder in folders)}{otherwise}",
+        do=do,
     )

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from .. import host
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -35,12 +37,35 @@ class ReferenceNet:
                     "VAE",
                     {"tooltip": "Encodes the portrait, for a model without an autoencoder of its own."},
                 ),
+                "face_embedding": (
+                    "STRING",
+                    {
+                        "default": "",
+                        "tooltip": "For Hallo only, and not needed: a .npy or .safetensors file in ComfyUI's "
+                        "input folder, or in models/emo, with the 512 numbers that the extra library "
+                        "insightface (buffalo_l) gives of the face. Empty: no known face.",
+                    },
+                ),
             },
         }
 
+    @classmethod
+    def IS_CHANGED(cls, face_embedding: str = "", **_inputs: Any) -> str:
+        if not face_embedding:
+            return ""
+        stat = host.input_file(face_embedding).stat()
+        return f"{stat.st_size} {stat.st_mtime_ns}"
+
     def encode(
-        self, model: "GraphModel", image: "Tensor", face: "Face", vae: Any = None
+        self,
+        model: "GraphModel",
+        image: "Tensor",
+        face: "Face",
+        vae: Any = None,
+        face_embedding: str = "",
     ) -> "tuple[PortraitReference, Tensor]":
+        from ..steps.face_embedding import read_face_embedding
         from ..steps.graph_types import refer
 
-        return refer(model, image, face, vae)
+        identity = read_face_embedding(host.input_file(face_embedding)) if face_embedding else None
+        return refer(model, image, face, vae, identity)

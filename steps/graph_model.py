@@ -38,7 +38,9 @@ def manage_model(
     """Give a model's networks into somebody's care, those that denoise in the dtype chosen."""
     denoise_in(loaded.networks, dtype)
     parts = dict(loaded.networks.named_children())
-    return GraphModel(loaded.networks, loaded.path, loaded.training, manage(parts))
+    return GraphModel(
+        loaded.networks, loaded.path, loaded.training, manage(parts), files=loaded.files
+    )
 
 
 @dataclass(frozen=True, eq=False)

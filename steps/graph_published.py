@@ -1,6 +1,6 @@
 """Models of published weights in the graph: what is asked of the host, and their sampling loops."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,8 +13,16 @@ from ..models.checkpoints.weight_source import StoredTensor, WeightSource
 from ..models.voice_encoder import VoiceEncoder
 from .graph_model import GraphModel
 from .graph_tensors import frames_of_images, images_of_frames
-from .published_sampling import PictureCoder, PublishedPortrait, PublishedRun, sample_published
+from .published_sampling import (
+    PictureCoder,
+    PublishedPortrait,
+    PublishedRun,
+    first_state,
+    sample_published,
+)
 from .published_talk import encode_rows, require_complete
+from .resume import RunFolder
+from .sampler_state import SamplerState, WindowedState
 from .sampling import OnProgress, SamplingSettings
 from .timeline import Timeline
 from .voice import Voice
@@ -50,7 +58,6 @@ class HostCoder:
         return pixels.to(self.model.bring_all())
 
 
-@torch.inference_mode()
 def published_latents(
     model: GraphModel,
     portrait: PublishedPortrait,
@@ -59,18 +66,27 @@ def published_latents(
     timeline: Timeline,
     settings: SamplingSettings,
     on_progress: OnProgress,
+    folder: RunFolder,
 ) -> Tensor:
     """The latents of all frames [F, C, h, w] on the CPU, in the autoencoder's scale.
 
     vae: the host's, for a model without an autoencoder of its own.
+    folder: keeps clips, or steps, and gives those that it kept before.
     """
-    device = model.bring_all()
     networks = model.networks
     coder: PictureCoder = networks.autoencoder if vae is None else HostCoder(vae, model)  # type: ignore[assignment]
-    like = torch.empty(0, device=device, dtype=networks.backbone.dtype)
-    run = PublishedRun(networks, coder, portrait.to(like), rows.to(like), timeline, settings, on_progress)
+
+    def start() -> SamplerState | WindowedState:
+        return first_state(model.config, portrait.latents.shape[1:], settings.seed)
+
+    def sample(state: SamplerState | WindowedState) -> Iterator[Tensor]:
+        like = torch.empty(0, device=model.bring_all(), dtype=networks.backbone.dtype)
+        run = PublishedRun(networks, coder, portrait.to(like), rows.to(like), timeline, settings, on_progress)
+        return sample_published(run, state, folder.save_steps)
+
     scale = model.config.latent_scale
-    return torch.cat([clip[0].float().cpu() / scale for clip in sample_published(run)])
+    with folder:
+        return torch.cat([clip[0].float().cpu() / scale for clip in folder.clips(start, sample)])
 
 
 def published_rows(model: GraphModel, voice: Voice, timeline: Timeline, audio_encoder: Any | None) -> Tensor:

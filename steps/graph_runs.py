@@ -4,7 +4,6 @@ A block does not know what its result will be called, so a run is found again by
 get a folder of their own; the folders that were used least recently are removed.
 """
 
-import hashlib
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,14 +15,14 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..models.checkpoints.families import model_sha256
 from .graph_model import GraphModel
 from .graph_types import EncodedVoice, PortraitReference, sample_latents
 from .head_motion import HeadMotion
 from .marking.marks import Origin
-from .resume import RunFolder, clips_in, differing, discard_run, run_name, stored_settings
+from .published_sampling import PublishedPortrait
+from .resume import RunFolder, discard_run
+from .run_record import differing, digest, run_name, stored_settings, work_in
 from .sampling import OnProgress, SamplingSettings
-from .talk import is_published
 from .video_file import cannot_write
 
 log = logging.getLogger(__name__)
@@ -44,16 +43,24 @@ class SamplingRun:
         settings: everything that decides its latents, by name.
         origin: what a video of these latents is made from.
         clip_count: clips of the whole run.
+        keeps_clips: whether clips are kept; otherwise the steps of a loop over the whole video are.
     """
 
     folder: Path
     settings: Mapping[str, str]
     origin: Origin
     clip_count: int
+    keeps_clips: bool = True
 
     def opened(self) -> RunFolder:
-        """The folder, to keep clips in."""
-        return RunFolder(self.folder, self.settings, self.clip_count, clips_per_segment=1)
+        """The folder, to keep clips or steps in."""
+        return RunFolder(
+            self.folder,
+            self.settings,
+            self.clip_count,
+            clips_per_segment=1,
+            keeps_clips=self.keeps_clips,
+        )
 
     def remove(self) -> None:
         """Remove the folder, unless somebody is using it."""
@@ -87,10 +94,10 @@ def _say_what_differs(others: list[Path], settings: Mapping[str, str]) -> None:
     """Tell the user of a run that is kept, but cannot be gone on with."""
     for other in others:
         stored = stored_settings(other)
-        if stored.keys() == settings.keys() and clips_in(other):
+        if stored.keys() == settings.keys() and work_in(other):
             log.info(
-                "starting afresh: the %d clips in %s were made with another %s; with that they go on",
-                clips_in(other), other, ", another ".join(differing(stored, settings)),
+                "starting afresh: the %s in %s were made with another %s; with that they go on",
+                work_in(other), other, ", another ".join(differing(stored, settings)),
             )  # fmt: skip
             return
 
@@ -105,23 +112,26 @@ def sampling_run(
     earlier: Tensor | None = None,
 ) -> SamplingRun:
     """The run of these settings in the folder of all runs; for the arguments see `sample_latents`."""
-    backbone = next(model.networks.backbone.parameters())
+    backbone, reference = next(model.networks.backbone.parameters()), portrait.reference
+    identity = reference.identity if isinstance(reference, PublishedPortrait) else None
     made_from = {
-        "model": model_sha256(model.path),
-        "portrait": digest(portrait.reference.latents),
+        "model": model.sha256,
+        "portrait": digest(reference.latents),
         "face region": f"{portrait.face} {portrait.fitted.region}",
+        "face embedding": digest(identity),
         "voice": digest(voice.features),
         "clip length or frame rate": f"{voice.timeline}",
         "head motion": str(motion),
         **{name.replace("_", " "): str(value) for name, value in asdict(settings).items()},
-        "earlier frames": "none" if earlier is None else digest(earlier),
+        "earlier frames": digest(earlier),
         "kind of device or number": f"{model.bring().type}, {backbone.dtype}",
         "version of torch": torch.__version__,
     }
     origin = Origin(
         model.config.name, made_from["model"], digest(portrait.fitted.pixels), settings=str(made_from)
     )
-    return SamplingRun(run_folder(runs, made_from), made_from, origin, voice.timeline.clip_count)
+    folder, by_clips = run_folder(runs, made_from), model.config.loop.kind == "clips"
+    return SamplingRun(folder, made_from, origin, voice.timeline.clip_count, by_clips)
 
 
 def sample_latent(
@@ -134,15 +144,8 @@ def sample_latent(
     on_progress: OnProgress,
     earlier: Tensor | None = None,
 ) -> dict[str, Any]:
-    """The host's LATENT of all frames, with the run it comes from; for the arguments see `sample_latents`.
-
-    Models of published families have loops of their own, which cannot be gone on with: theirs has none.
-    """
+    """The host's LATENT of all frames, with the run it comes from; for the arguments see `sample_latents`."""
     run = sampling_run(runs, model, portrait, voice, motion, settings, earlier)
     latents = sample_latents(model, portrait, voice, motion, settings, on_progress, earlier, run.opened())
-    return {"samples": latents} if is_published(model) else {"samples": latents, RUN_KEY: run}
+    return {"samples": latents, RUN_KEY: run}
 
-
-def digest(tensor: Tensor) -> str:
-    """SHA-256 of a tensor's values."""
-    return hashlib.sha256(tensor.detach().float().cpu().contiguous().numpy().tobytes()).hexdigest()

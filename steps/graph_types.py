@@ -12,6 +12,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..models.checkpoints.emo import LoadedModel
 from ..models.config import EmoConfig, SamplingDefaults
+from .face_embedding import check_face_embedding
 from .face_region import FaceRegion, movement_box
 from .graph_model import GraphModel, ModelVae
 from .graph_published import HostVae, published_latents
@@ -133,21 +134,26 @@ def fit_located(portrait: Portrait, face: Face, config: EmoConfig) -> FittedPort
 
 
 def refer(
-    model: GraphModel, image: Tensor, face: Face, vae: HostVae | None
+    model: GraphModel, image: Tensor, face: Face, vae: HostVae | None, identity: Tensor | None = None
 ) -> tuple[PortraitReference, Tensor]:
     """A picture [1, H, W, 3] as the model sees it, and the part of it that will be animated, likewise.
 
-    vae: encodes the portrait instead of the model's own autoencoder.
+    Args:
+        model, image, face: the picture, and the face that was located in it.
+        vae: encodes the portrait instead of the model's own autoencoder.
+        identity: a face embedding [1, E], for a model that takes one; None: no known face.
 
     Raises:
-        InputError: a face of another picture, latents of another kind, or no autoencoder.
+        InputError: a face of another picture, latents of another kind, no autoencoder, or an embedding that
+            does not suit the model.
     """
+    check_face_embedding(identity, model.config)
     fitted = fit_located(portrait_of_image(image), face, model.config)
     portrait = images_of_frames(fitted.pixels)
     latents = (vae or ModelVae(model)).encode(portrait)
     check_latents(model, {"samples": latents})
     if is_published(model):
-        known = portrait_of(fitted, latents.float().cpu(), model.config)
+        known = portrait_of(fitted, latents.float().cpu(), model.config, identity)
         return PortraitReference(known, fitted, face, model.path, vae), portrait
     device = model.bring("reference_net")
     reference = reference_of_latents(model.networks, latents.float().to(device))
@@ -169,8 +175,7 @@ def sample_latents(
     Args:
         motion: None: the model's "normal".
         earlier: latents [N, C, h, w] of frames to go on from, as an earlier run gave them.
-        run: keeps every clip, and gives those that it kept before; stays when all are sampled. A model of a
-            published family has a loop of its own, which keeps nothing.
+        run: keeps every clip, and gives those that it kept before; stays when all are sampled.
 
     Raises:
         InputError: a portrait or voice that another model encoded, latents that cannot be gone on from, or a
@@ -180,8 +185,9 @@ def sample_latents(
     if isinstance(portrait.reference, PublishedPortrait):
         _check_published(model, voice, motion, earlier)
         return published_latents(
-            model, portrait.reference, portrait.vae, voice.features, voice.timeline, settings, on_progress
-        )
+            model, portrait.reference, portrait.vae, voice.features, voice.timeline, settings, on_progress,
+            run,
+        )  # fmt: skip
     motion = motion or motion_of_style("normal", model.config.defaults)
     scale = model.config.latent_scale
     if earlier is not None:

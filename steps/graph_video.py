@@ -15,11 +15,12 @@ from torch.nn import functional as F
 
 from ..errors import InputError
 from .graph_model import ModelVae
-from .graph_runs import RUN_KEY, SamplingRun, digest, run_folder
+from .graph_runs import RUN_KEY, SamplingRun, run_folder
 from .graph_tensors import check_latents, frames_of_images, voice_of_audio
 from .marking.marks import Marks, Origin, prepare_marks
 from .marking.settings import ALL_MARKS, Marking
 from .resume import RunFolder
+from .run_record import digest
 from .timeline import FrameRate, Timeline, parse_fps
 from .video_file import VideoWriter, check_output
 from .video_segments import KEY_FRAME_DISTANCE, SegmentWriter, write_joined

@@ -66,8 +66,32 @@ class FrameNoise:
         return torch.stack(frames)[None] if frames else torch.empty(1, 0, *self.shape)
 
 
+class WhiteNoise:
+    """White noise of successive clips from one seed, each drawn by `clip_noise`.
+
+    Attributes:
+        generator: the source of what comes next.
+    """
+
+    def __init__(self, loop: LoopConfig, shape: Sequence[int], seed: int):
+        self.loop, self.shape = loop, tuple(shape)
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def state(self) -> dict[str, Tensor]:
+        """All that the next noise depends on, by name."""
+        return {"noise_generator": self.generator.get_state()}
+
+    def set_state(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a `state` of noise of the same shape."""
+        self.generator.set_state(state["noise_generator"])
+
+    def next(self, frame_count: int) -> Tensor:
+        """Noise of the next `frame_count` frames [1, F, C, h, w]."""
+        return clip_noise(self.generator, frame_count, self.shape, self.loop)
+
+
 def clip_noise(
-    generator: torch.Generator, frame_count: int, shape: tuple[int, int, int], loop: LoopConfig
+    generator: torch.Generator, frame_count: int, shape: tuple[int, ...], loop: LoopConfig
 ) -> Tensor:
     """White noise [1, F, C, h, w] of a clip or of a whole windowed video, drawn on the CPU.
 

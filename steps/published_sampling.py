@@ -1,6 +1,6 @@
 """The sampling loops of models of published weights: from noise to latents, clip by clip or in windows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -11,15 +11,17 @@ from ..errors import InputError
 from ..models.build import EmoNetworks
 from ..models.config import EmoConfig
 from ..models.region_audio import VoiceRegions
+from .face_embedding import check_face_embedding
 from .face_region import FaceRegion
 from .guidance import denoise_halves, picture_features, prepare_halves
-from .noise import clip_noise
+from .noise import FrameNoise, WhiteNoise
 from .portrait import FittedPortrait
 from .region_masks import key_point_drawing, lip_region, rectangle, voice_regions, widened
+from .sampler_state import SamplerState, WindowedState
 from .sampling import OnProgress, Progress, SamplingSettings
 from .schedulers import make_scheduler
 from .timeline import Timeline
-from .windows import WindowedConditions, denoise_windows, whole_windows
+from .windows import Keep, WindowedConditions, denoise_windows, keep_nothing, whole_windows
 
 # How much larger than the face its mask is, a side: as in the published preparations.
 _MASK_MARGIN = 1.2
@@ -92,11 +94,9 @@ class PublishedRun:
         made.set_timesteps(self.settings.steps, device=self.portrait.latents.device)  # type: ignore[attr-defined]
         return made
 
-    def noise(self, generator: torch.Generator, frame_count: int) -> Tensor:
+    def noise(self, source: FrameNoise | WhiteNoise, frame_count: int) -> Tensor:
         """The noise [1, F, C, h, w] that a clip or a whole video starts from."""
-        channels, height, width = self.portrait.latents.shape[1:]
-        drawn = clip_noise(generator, frame_count, (channels, height, width), self.networks.config.loop)
-        return (drawn * self.settings.noise_scale).to(self.portrait.latents)
+        return (source.next(frame_count) * self.settings.noise_scale).to(self.portrait.latents)
 
 
 def portrait_of(
@@ -105,7 +105,7 @@ def portrait_of(
     """A fitted portrait and its latents in the autoencoder's own scale, as the networks see them.
 
     Raises:
-        InputError: the picture is not square, or the embedding is not of the model's width.
+        InputError: the picture is not square, or the embedding does not suit the model.
     """
     height_px, width_px = fitted.pixels.shape[-2:]
     if height_px != width_px:
@@ -114,19 +114,8 @@ def portrait_of(
             allowed="a square one, as the model was trained on",
             do="set both sides of the model's picture to the same size",
         )
-    _check_identity(identity, config)
+    check_face_embedding(identity, config)
     return PublishedPortrait(latents * config.latent_scale, fitted.region, width_px, identity)
-
-
-def _check_identity(identity: Tensor | None, config: EmoConfig) -> None:
-    wanted = None if config.context is None else config.context.embedding_width
-    if identity is not None and tuple(identity.shape) != (1, wanted):
-        allowed = "none" if wanted is None else f"[1, {wanted}], insightface's of one face, or none"
-        raise InputError(
-            got=f"a face embedding of shape {list(identity.shape)} for {config.name}",
-            allowed=allowed,
-            do="leave it away" if wanted is None else "give the embedding of one face",
-        )
 
 
 def check_settings(settings: SamplingSettings, config: EmoConfig) -> None:
@@ -157,15 +146,45 @@ def part_count(config: EmoConfig, timeline: Timeline) -> int:
     return 1 if config.loop.kind == "windows" else timeline.clip_count
 
 
-def sample_published(run: PublishedRun) -> Iterator[Tensor]:
-    """Latents of clip after clip [1, F, C, h, w], scaled, as many frames in all as the voice lasts."""
-    check_settings(run.settings, run.networks.config)
-    return _windowed(run) if run.networks.config.loop.kind == "windows" else _clip_by_clip(run)
+def first_state(config: EmoConfig, latent_shape: Sequence[int], seed: int) -> SamplerState | WindowedState:
+    """Where the loop of a model of published weights stands at its start; latent_shape is (C, h, w)."""
+    if config.loop.kind == "windows":
+        return WindowedState()
+    return SamplerState(WhiteNoise(config.loop, latent_shape, seed))
+
+
+def sample_published(
+    run: PublishedRun, state: SamplerState | WindowedState | None = None, keep: Keep = keep_nothing
+) -> Iterator[Tensor]:
+    """Latents of clip after clip [1, F, C, h, w], scaled, as many frames in all as the voice lasts.
+
+    Args:
+        run: what is sampled.
+        state: where to go on, from `first_state`; before each clip is handed out, it says where to go on
+            after it.
+        keep: given the state of overlapping windows after every step.
+    """
+    config = run.networks.config
+    check_settings(run.settings, config)
+    state = state or first_state(config, run.portrait.latents.shape[1:], run.settings.seed)
+    if isinstance(state, WindowedState):
+        return _windowed(run, state, keep)
+    return _clip_by_clip(run, state)
 
 
 @torch.inference_mode()
-def _windowed(run: PublishedRun) -> Iterator[Tensor]:
+def _windowed(run: PublishedRun, state: WindowedState, keep: Keep) -> Iterator[Tensor]:
     """All frames at once, in overlapping windows; given out clip by clip."""
+    if state.latents is None or state.steps_done < run.settings.steps:
+        _denoise_all(run, state, keep)
+    latents = state.latents.to(run.portrait.latents)  # type: ignore[union-attr]
+    for index in range(state.clips_done, run.timeline.clip_count):
+        span = run.timeline.clip(index)
+        state.clips_done += 1
+        yield latents[:, span.first_frame : span.first_frame + span.kept_frames]
+
+
+def _denoise_all(run: PublishedRun, state: WindowedState, keep: Keep) -> None:
     networks, settings, portrait = run.networks, run.settings, run.portrait
     features = picture_features(networks, portrait.latents, portrait.identity, run.guided)
     if networks.config.locator.reads == "face":
@@ -178,18 +197,19 @@ def _windowed(run: PublishedRun) -> Iterator[Tensor]:
         networks.audio_projection(run.rows),
         mask.to(run.rows),
     )
-    noise = run.noise(torch.Generator().manual_seed(settings.seed), run.rows.shape[1])
+    source = WhiteNoise(networks.config.loop, portrait.latents.shape[1:], settings.seed)
+    noise = run.noise(source, run.rows.shape[1])
 
     def on_step(step: int, clean: Tensor) -> None:
         run.on_progress(Progress(1, 1, step, settings.steps, clean))
 
-    latents = denoise_windows(conditions, noise, run.scheduler(), settings.voice_guidance, on_step)
-    for span in run.timeline.clips():
-        yield latents[:, span.first_frame : span.first_frame + span.kept_frames]
+    denoise_windows(
+        conditions, noise, run.scheduler(), settings.voice_guidance, on_step, state=state, keep=keep
+    )
 
 
 @torch.inference_mode()
-def _clip_by_clip(run: PublishedRun) -> Iterator[Tensor]:
+def _clip_by_clip(run: PublishedRun, state: SamplerState) -> Iterator[Tensor]:
     """Clip after clip; each sees the last frames of the one before as pictures, the first the portrait."""
     networks, settings, timeline, portrait = run.networks, run.settings, run.timeline, run.portrait
     config = networks.config
@@ -197,23 +217,25 @@ def _clip_by_clip(run: PublishedRun) -> Iterator[Tensor]:
     regions = _regions_of(run)
     mask = rectangle(widened(portrait.region, _MASK_MARGIN), portrait.side_px)
     mask = mask.expand(-1, config.locator.channels_in, -1, -1).to(run.rows)
-    generator = torch.Generator().manual_seed(settings.seed)
-    seen = portrait.latents.expand(motion, -1, -1, -1)
-    for index, span in enumerate(timeline.clips(), start=1):
+    first = portrait.latents.expand(motion, -1, -1, -1)
+    for index in range(state.clips_done, timeline.clip_count):
+        span = timeline.clip(index)
+        seen = first if state.last is None else state.last[0].to(first)
         pictures = torch.cat([portrait.latents, seen])
         features = picture_features(networks, pictures, portrait.identity, run.guided)
         tokens = networks.audio_projection(run.rows[:, span.first_frame : span.first_frame + count])
         halves = prepare_halves(networks, features, tokens, mask, regions)
 
-        def on_step(step: int, clean: Tensor, index: int = index) -> None:
-            run.on_progress(Progress(index, timeline.clip_count, step, settings.steps, clean))
+        def on_step(step: int, clean: Tensor, clip: int = index + 1) -> None:
+            run.on_progress(Progress(clip, timeline.clip_count, step, settings.steps, clean))
 
-        noise = run.noise(generator, count)
+        noise = run.noise(state.noise, count)
         latents = denoise_halves(
             networks.backbone, noise, halves, run.scheduler(), settings.voice_guidance, on_step
         )
-        if index < timeline.clip_count:
-            seen = _as_pictures(run, latents[0, -motion:])
+        if index + 1 < timeline.clip_count:
+            state.last = _as_pictures(run, latents[0, -motion:])[None].contiguous()
+        state.clips_done += 1
         yield latents[:, : span.kept_frames]
 
 

@@ -1,4 +1,4 @@
-"""Frames of a model of published weights: the way of the data from portrait and voice to pictures."""
+"""Latents of a model of published weights: the way of the data from portrait and voice to its loop."""
 
 from collections.abc import Iterator
 
@@ -11,14 +11,15 @@ from ..models.checkpoints.emo import LoadedModel
 from ..models.checkpoints.open_model import missing_files
 from ..models.config import EmoConfig
 from ..models.voice_encoder import VoiceEncoder
-from .decoding import decode_clip
 from .portrait import FittedPortrait
 from .published_sampling import PublishedRun, generated_frame_count, portrait_of, sample_published
+from .sampler_state import SamplerState, WindowedState
 from .sampling import OnProgress, SamplingSettings
 from .timeline import Timeline
 from .voice import VoiceSource
 from .voice_encoding import encoder_samples
 from .voice_rows import voice_rows
+from .windows import Keep, keep_nothing
 
 
 def require_voice_driven(config: EmoConfig) -> None:
@@ -61,7 +62,7 @@ def encode_rows(
     return voice_rows(heard, samples, count, timeline.fps, networks.config.audio)  # type: ignore[arg-type]
 
 
-def animate_published(
+def sample_talk(
     model: LoadedModel,
     fitted: FittedPortrait,
     voice: VoiceSource,
@@ -70,8 +71,12 @@ def animate_published(
     device: torch.device,
     on_progress: OnProgress,
     identity: Tensor | None = None,
+    state: SamplerState | WindowedState | None = None,
+    keep: Keep = keep_nothing,
 ) -> Iterator[Tensor]:
-    """Frames [F, 3, H, W] in 0..1, as many in all as the voice lasts; the networks are on `device`.
+    """Latents of clip after clip [1, F, C, h, w], scaled; the networks are on `device`.
+
+    For `state` and `keep` see `sample_published`.
 
     Raises:
         WeightsError: the autoencoder or the voice encoder is missing.
@@ -86,5 +91,4 @@ def animate_published(
     portrait = portrait_of(fitted, latents, model.config, identity).to(like)
     rows = encode_rows(networks, voice, timeline, device).to(like)
     run = PublishedRun(networks, coder, portrait, rows, timeline, settings, on_progress)  # type: ignore[arg-type]
-    for clip in sample_published(run):
-        yield decode_clip(networks, clip)
+    yield from sample_published(run, state, keep)

@@ -1,19 +1,18 @@
 """The work folder of a run: what is needed to go on after a cut at any instant.
 
 `emo-run.json` says which run it is, `clip-000012.safetensors` holds the latents of a clip and the sampler's
-state after it, `segment-0003.mp4` the encoded frames of a row of clips (see video_segments.py). Every file
-is written under another name, brought to the disk and then renamed, so each is whole or not there. Clips
-are dropped when their segment is there, but for the last one, which holds the state.
+state after it, `segment-0003.mp4` the encoded frames of a row of clips (see video_segments.py). A loop that
+denoises the whole video together has no clips: `steps-000007.safetensors` holds where it stood after so many
+steps. Every file is written under another name, brought to the disk and then renamed, so each is whole or
+not there. Clips are dropped when their segment is there, but for the last one, which holds the state.
 """
 
-import hashlib
-import json
 import logging
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -21,36 +20,14 @@ from torch import Tensor
 
 from ..errors import InputError
 from .folder_lock import LOCK_NAME, FolderLock
-from .sampler_state import SamplerState
+from .run_record import OWN_NAME, clips_in, differing, numbers, store_settings, stored_settings
+from .sampler_state import RunState, WindowedState
 from .video_file import cannot_write
 from .whole_file import PART_PREFIX, whole_file, write_whole
 
 log = logging.getLogger(__name__)
 
-RUN_FILE = "emo-run.json"
-_FORMAT = "comfyui-emo run 1"
-_CLIP, _SEGMENT = r"clip-\d{6,}\.safetensors", r"segment-\d{4,}\.mp4"
-_OWN_NAME = re.compile(rf"({re.escape(PART_PREFIX)})?({_CLIP}|{_SEGMENT}|{RUN_FILE}|{LOCK_NAME})")
-
-
-def run_name(settings: Mapping[str, str]) -> str:
-    """A name that belongs to a run's settings alone, for a work folder that no file name is known for."""
-    return f"emo-run-{hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]}"
-
-
-def stored_settings(folder: Path) -> dict[str, str]:
-    """The settings of the run that a folder belongs to; empty where it is no work folder."""
-    try:
-        stored = json.loads((folder / RUN_FILE).read_bytes())
-        return stored["settings"] if stored["format"] == _FORMAT else {}
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
-        return {}
-
-
-def clips_in(folder: Path) -> int:
-    """Clips of a work folder that need not be sampled again."""
-    clips = _numbers(folder, "clip")
-    return clips[-1] + 1 if clips else 0
+State = TypeVar("State", bound=RunState)
 
 
 def discard_run(folder: Path) -> None:
@@ -63,15 +40,6 @@ def discard_run(folder: Path) -> None:
     run = RunFolder(folder, {}, 0, 1)
     run._lock.take()
     run.remove()
-
-
-def differing(some: Mapping[str, str], others: Mapping[str, str]) -> list[str]:
-    """Names of the settings that are not the same, in order."""
-    return [name for name in sorted(some.keys() | others.keys()) if some.get(name) != others.get(name)]
-
-
-def _numbers(folder: Path, kind: str) -> list[int]:
-    return sorted(int(path.stem.split("-")[1]) for path in folder.glob(f"{kind}-*"))
 
 
 class RunFolder:
@@ -99,7 +67,8 @@ class RunFolder:
             clip_count: clips of the whole run.
             clips_per_segment: clips of each segment but the last.
             fresh: empty the folder in any case.
-            keeps_clips: whether clips and the sampler's state are stored, or segments alone.
+            keeps_clips: whether clips and the sampler's state after each are stored; otherwise segments are,
+                and steps where a loop has them.
         """
         self.path, self.clip_count, self.clips_per_segment = path, clip_count, clips_per_segment
         self._settings, self._fresh, self._keeps_clips = dict(settings), fresh, keeps_clips
@@ -123,11 +92,12 @@ class RunFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not (self._numbers("clip") or self._numbers("segment")):
+        if not any(self._numbers(part) for part in ("clip", "segment", "steps")):
             self.remove()
         elif kind is not None:
-            kind_of_part = "clips" if self._keeps_clips else "segments"
-            done = f"{self.clips_done} of {self.clip_count} {kind_of_part}"
+            done = f"{self.clips_done} of {self.clip_count} {'clips' if self._keeps_clips else 'segments'}"
+            if self.steps_done:
+                done = f"{self.steps_done} steps and {self.clips_done} of {self.clip_count} clips"
             log.info("%s are kept in %s: the same call goes on after them", done, self.path)
         self._lock.release()
 
@@ -140,13 +110,13 @@ class RunFolder:
             return clips_in(self.path)
         return min(self.segments_done * self.clips_per_segment, self.clip_count)
 
-    def save_clip(self, latents: Tensor, state: SamplerState) -> None:
+    def save_clip(self, latents: Tensor, state: RunState) -> None:
         """Store the latents [1, F, C, h, w] of a clip and the state after it.
 
         Raises:
             InputError: the file cannot be written.
         """
-        path = self._clip(state.clips_done - 1)
+        path = self._file("clip", state.clips_done - 1)
         tensors = {"latents": latents.cpu(), **state.to_tensors()}
         try:
             write_whole(path, save({name: tensor.contiguous() for name, tensor in tensors.items()}))
@@ -155,15 +125,38 @@ class RunFolder:
 
     def clip(self, index: int) -> Tensor:
         """The latents of a stored clip [1, F, C, h, w]."""
-        return self._load(index)["latents"]
+        return self._load("clip", index)["latents"]
 
-    def restore(self, state: SamplerState) -> None:
-        """Bring a state to where it stood after the last stored clip."""
-        if self.clips_done:
-            state.set_tensors(self._load(self.clips_done - 1), self.clips_done)
+    @property
+    def steps_done(self) -> int:
+        """Steps of a loop over the whole video that need not be done again."""
+        steps = self._numbers("steps")
+        return steps[-1] if steps else 0
+
+    def save_steps(self, state: WindowedState) -> None:
+        """Store where a loop over the whole video stands after a step, instead of after the step before.
+
+        Raises:
+            InputError: the file cannot be written.
+        """
+        path, earlier = self._file("steps", state.steps_done), self._numbers("steps")
+        try:
+            write_whole(path, save({name: value.contiguous() for name, value in state.to_tensors().items()}))
+            for steps in earlier:
+                self._file("steps", steps).unlink()
+        except OSError as error:
+            raise cannot_write(path, error) from error
+
+    def restore(self, state: RunState) -> None:
+        """Bring a state to where it stood after the last clip, or step, that is stored."""
+        if self.steps_done:
+            state.set_tensors(self._load("steps", self.steps_done), self.clips_done)
+        elif self._keeps_clips and self.clips_done:
+            state.set_tensors(self._load("clip", self.clips_done - 1), self.clips_done)
+        state.clips_done = self.clips_done
 
     def clips(
-        self, start: Callable[[], SamplerState], sample: Callable[[SamplerState], Iterator[Tensor]]
+        self, start: Callable[[], State], sample: Callable[[State], Iterator[Tensor]]
     ) -> Iterator[Tensor]:
         """The latents of all clips that are in no segment yet: first the stored ones, then new ones.
 
@@ -179,7 +172,8 @@ class RunFolder:
         state = start()
         self.restore(state)
         for latents in sample(state):
-            self.save_clip(latents, state)
+            if self._keeps_clips:
+                self.save_clip(latents, state)
             yield latents.contiguous()  # as it comes from its file
 
     # --- segments ---
@@ -212,7 +206,7 @@ class RunFolder:
             last = min(self.segments_done * self.clips_per_segment, self.clip_count) - 1
             for index in self._numbers("clip"):
                 if index < last:
-                    self._clip(index).unlink()
+                    self._file("clip", index).unlink()
         except OSError as error:
             raise cannot_write(path, error) from error
 
@@ -225,21 +219,21 @@ class RunFolder:
         with suppress(OSError):
             self.path.rmdir()
 
-    def _clip(self, index: int) -> Path:
-        return self.path / f"clip-{index:06}.safetensors"
+    def _file(self, kind: str, number: int) -> Path:
+        return self.path / f"{kind}-{number:06}.safetensors"
 
-    def _load(self, index: int) -> dict[str, Tensor]:
+    def _load(self, kind: str, number: int) -> dict[str, Tensor]:
         # Clones, because tensors out of a file's bytes lie at any address: what is computed of them shall be
         # the same to the last bit.
-        tensors = load(self._clip(index).read_bytes())
+        tensors = load(self._file(kind, number).read_bytes())
         return {name: tensor.clone() for name, tensor in tensors.items()}
 
     def _numbers(self, kind: str) -> list[int]:
         """Numbers of the stored clips or segments, in order."""
-        return _numbers(self.path, kind)
+        return numbers(self.path, kind)
 
     def _check_own(self) -> None:
-        strange = sorted(path.name for path in self.path.iterdir() if not _OWN_NAME.fullmatch(path.name))
+        strange = sorted(path.name for path in self.path.iterdir() if not OWN_NAME.fullmatch(path.name))
         if strange:
             raise InputError(
                 got=f"work folder {self.path} with other files in it: {', '.join(strange[:3])}",
@@ -252,15 +246,16 @@ class RunFolder:
         for path in self.path.glob(f"{PART_PREFIX}*"):
             path.unlink()
         self._drop_damaged()
-        done, why = self.clips_done, self._reason_to_start_afresh()
-        if done and not why:
-            log.info("going on after clip %d of %d, from %s", done, self.clip_count, self.path)
+        done, steps, why = self.clips_done, self.steps_done, self._reason_to_start_afresh()
+        if (done or steps) and not why:
+            after = f"step {steps}" if steps else f"clip {done} of {self.clip_count}"
+            log.info("going on after %s, from %s", after, self.path)
             return
-        if done or self.segments_done:
-            log.warning("starting afresh: the %d clips in %s are dropped, %s", done, self.path, why)
+        if done or steps or self.segments_done:
+            kept = f"{steps} steps" if steps else f"{done} clips"
+            log.warning("starting afresh: the %s in %s are dropped, %s", kept, self.path, why)
         self._clear()
-        content = json.dumps({"format": _FORMAT, "settings": self._settings}, indent=2)
-        write_whole(self.path / RUN_FILE, content.encode())
+        store_settings(self.path, self._settings)
 
     def _reason_to_start_afresh(self) -> str:
         """Why the stored clips cannot or shall not be used; empty if they can."""
@@ -277,16 +272,17 @@ class RunFolder:
 
     def _drop_damaged(self) -> None:
         """Remove the last clips as long as they cannot be read, which only a failing disk can cause."""
-        for index in reversed(self._numbers("clip")):
-            try:
-                self._load(index)
-                return
-            except SafetensorError:
-                log.warning("%s is damaged and sampled again", self._clip(index))
-                self._clip(index).unlink()
+        for kind in ("clip", "steps"):
+            for number in reversed(self._numbers(kind)):
+                try:
+                    self._load(kind, number)
+                    break
+                except SafetensorError:
+                    log.warning("%s is damaged and sampled again", self._file(kind, number))
+                    self._file(kind, number).unlink()
 
     def _clear(self) -> None:
         with suppress(FileNotFoundError):
             for path in self.path.iterdir():
-                if _OWN_NAME.fullmatch(path.name) and path.name != LOCK_NAME:
+                if OWN_NAME.fullmatch(path.name) and path.name != LOCK_NAME:
                     path.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
 """diffusers' schedulers for a model's noise schedule, by short names."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -51,6 +51,35 @@ def make_scheduler(name: str, config: DiffusionConfig) -> SchedulerMixin:
         rescale_betas_zero_snr=config.zero_terminal_snr,
         timestep_spacing="trailing",
     )
+
+
+# What schedulers of several steps remember from one step to the next, by diffusers' names.
+_MEMORY = ("model_outputs", "timestep_list", "last_sample", "lower_order_nums", "this_order", "_step_index")
+
+
+def scheduler_memory(scheduler: Any) -> dict[str, Tensor]:
+    """All that a scheduler's next step depends on beside its settings, by name."""
+    memory = {}
+    for name in _MEMORY:
+        value = getattr(scheduler, name, None)
+        items = {name: value}
+        if isinstance(value, list):
+            items = {f"{name}.{place}": item for place, item in enumerate(value)}
+        memory |= {key: torch.as_tensor(item) for key, item in items.items() if item is not None}
+    return memory
+
+
+def recall(scheduler: Any, memory: Mapping[str, Tensor]) -> None:
+    """Bring a scheduler with its timesteps set to where its `scheduler_memory` was taken."""
+    device = scheduler.timesteps.device
+    for name in _MEMORY:
+        before = getattr(scheduler, name, None)
+        if isinstance(before, list):
+            items = [memory.get(f"{name}.{place}") for place in range(len(before))]
+            setattr(scheduler, name, [None if item is None else item.to(device) for item in items])
+        elif name in memory:
+            value = memory[name]
+            setattr(scheduler, name, value.to(device) if value.ndim else int(value))
 
 
 def predicted_clean(scheduler: Any, scaled: Tensor, predicted: Tensor, timestep: Tensor) -> Tensor:

@@ -1,8 +1,6 @@
 """The whole way: a portrait and a voice -> a video, clip by clip, in memory that does not grow."""
 
-import hashlib
 import json
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -13,28 +11,28 @@ import torch
 from torch import Tensor
 
 from ..models.checkpoints.emo import LoadedModel
-from ..models.checkpoints.families import model_sha256
 from ..models.config import LATENT_DOWNSCALE, EmoConfig
 from . import published_sampling
 from .decoding import decode_clip
+from .face_embedding import check_face_embedding
 from .face_region import FaceRegion, face_mask, movement_box
 from .head_motion import HeadMotion
 from .marking.marks import Marks, Origin, prepare_marks
 from .marking.settings import ALL_MARKS, Marking
 from .portrait import FittedPortrait, Portrait, fit_portrait
-from .published_talk import animate_published
+from .published_talk import sample_talk
 from .reference import run_reference_net
 from .resume import RunFolder
-from .sampler_state import SamplerState
+from .run_record import digest
+from .sampler_state import SamplerState, WindowedState
 from .sampling import OnProgress, SamplingSettings, no_progress, sample_clips
 from .timeline import FrameRate, Timeline
-from .video_file import VideoWriter, check_output
+from .video_file import check_output
 from .video_segments import SegmentWriter, clips_per_segment, write_joined
 from .video_streams import PictureFormat
 from .voice import VoiceSource
 from .voice_encoding import VoiceStream
-
-log = logging.getLogger(__name__)
+from .windows import Keep, keep_nothing
 
 WorkFolders = Callable[[Mapping[str, str]], Path]
 """Gives the work folder of a run of such settings."""
@@ -51,6 +49,7 @@ class TalkRequest:
         motion: how lively.
         sampling: steps, scheduler, guidance, seed.
         fps: frame rate of the video.
+        identity: a face embedding [1, E], for a model that takes one; None: no known face.
     """
 
     portrait: Portrait
@@ -59,6 +58,7 @@ class TalkRequest:
     motion: HeadMotion
     sampling: SamplingSettings
     fps: FrameRate
+    identity: Tensor | None = None
 
 
 def fit_to_model(portrait: Portrait, region: FaceRegion, config: EmoConfig) -> FittedPortrait:
@@ -88,12 +88,7 @@ def animate(
 
     The networks are on `device`.
     """
-    if is_published(model):
-        timeline = talk_timeline(model, request)
-        yield from animate_published(
-            model, fitted, request.voice, timeline, request.sampling, device, on_progress
-        )
-        return
+    check_face_embedding(request.identity, model.config)
     for latents in _sample(model, fitted, request, device, on_progress):
         yield decode_clip(model.networks, latents)
 
@@ -109,11 +104,18 @@ def _sample(
     request: TalkRequest,
     device: torch.device,
     on_progress: OnProgress,
-    state: SamplerState | None = None,
+    state: SamplerState | WindowedState | None = None,
+    keep: Keep = keep_nothing,
 ) -> Iterator[Tensor]:
-    """Latents of clip after clip [1, F, C, h, w] on the device, from a state on."""
+    """Latents of clip after clip [1, F, C, h, w] on the device, from a state on; see `sample_published`."""
     networks, config = model.networks, model.config
-    timeline = talk_timeline(model, request)
+    timeline, sampling = talk_timeline(model, request), request.sampling
+    if is_published(model):
+        yield from sample_talk(
+            model, fitted, request.voice, timeline, sampling, device, on_progress, request.identity,
+            state, keep,
+        )  # fmt: skip
+        return
     reference = run_reference_net(networks, fitted, device)
     voice = VoiceStream(networks.voice_encoder, request.voice, timeline, device)  # type: ignore[arg-type]
     mask = movement_mask(fitted, request.motion, config)
@@ -124,9 +126,9 @@ def _sample(
         mask,
         request.motion,
         timeline,
-        request.sampling,
+        sampling,
         on_progress,
-        state=state,
+        state=state,  # type: ignore[arg-type]
     )
 
 
@@ -141,12 +143,12 @@ def run_settings(
     model: LoadedModel, request: TalkRequest, device: torch.device, picture: PictureFormat
 ) -> dict[str, str]:
     """Everything that decides the frames of a run, by the names that a message gives it."""
-    pixels = request.portrait.pixels
     sampling = {name.replace("_", " "): str(value) for name, value in asdict(request.sampling).items()}
     return {
-        "model": model_sha256(model.path),
-        "portrait": hashlib.sha256(pixels.cpu().contiguous().numpy().tobytes()).hexdigest(),
+        "model": model.sha256,
+        "portrait": digest(request.portrait.pixels),
         "face region": str(request.region),
+        "face embedding": digest(request.identity),
         "voice": request.voice.digest,
         "frame rate": str(talk_timeline(model, request).fps),
         "head motion": str(request.motion),
@@ -183,8 +185,8 @@ def talk(
     A run that is cut at any instant leaves no mp4, and in its work folder what the next call needs to go on:
     the same model, request, device and work folder then give the same file as if nothing had happened. At
     most the clip that was being sampled is lost. With another request the work folder is emptied, which the
-    log says. The folder is removed once the mp4 is there. Models of published families cannot be gone on with
-    yet: their runs leave nothing.
+    log says. The folder is removed once the mp4 is there. Of a model that denoises the whole video together
+    in windows, at most the step that was being done is lost.
 
     Args:
         model: whose networks are on the device.
@@ -202,47 +204,21 @@ def talk(
         InputError: if a part of the request cannot be used, or a file cannot be written.
     """
     check_output(output)
+    check_face_embedding(request.identity, model.config)
     timeline = talk_timeline(model, request)
     defaults = model.config.defaults
     picture = PictureFormat(defaults.width_px, defaults.height_px)
     settings = run_settings(model, request, device, picture)
     marks = prepare_marks(marking, _origin(model, settings), picture.width_px, picture.height_px)
-    if is_published(model):
-        log.info("a run of %s starts from its beginning if it is stopped", model.config.name)
-        _write_in_one_piece(model, request, output, device, picture, on_progress, marks)
-        return timeline
     settings["marks"] = marks.in_frames
     folder = work_folder(settings) if callable(work_folder) else work_folder or default_work_folder(output)
     per_segment = clips_per_segment(timeline.frames_per_clip)
-    with RunFolder(folder, settings, timeline.clip_count, per_segment, fresh) as run:
+    by_clips = model.config.loop.kind == "clips"
+    with RunFolder(folder, settings, timeline.clip_count, per_segment, fresh, keeps_clips=by_clips) as run:
         _write_segments(run, model, request, device, picture, on_progress, frames_at_once, marks)
         write_joined(output, run.segments, timeline, request.voice, marks)
         run.remove()
     return timeline
-
-
-def _write_in_one_piece(
-    model: LoadedModel,
-    request: TalkRequest,
-    output: Path,
-    device: torch.device,
-    picture: PictureFormat,
-    on_progress: OnProgress,
-    marks: Marks,
-) -> None:
-    """Write frames as they come; on any exception no file is left."""
-    fitted = fit_to_model(request.portrait, request.region, model.config)
-    writer = VideoWriter(
-        output,
-        talk_timeline(model, request),
-        request.voice,
-        picture.width_px,
-        picture.height_px,
-        marks=marks,
-    )
-    with writer:
-        for frames in animate(model, fitted, request, device, on_progress):
-            writer.write(frames)
 
 
 def _write_segments(
@@ -263,9 +239,10 @@ def _write_segments(
         picture.height_px // LATENT_DOWNSCALE,
         picture.width_px // LATENT_DOWNSCALE,
     )
+    start = published_sampling.first_state if is_published(model) else SamplerState.start
     clips = run.clips(
-        lambda: SamplerState.start(config, latent_shape, request.sampling.seed),
-        lambda state: _sample(model, fitted, request, device, on_progress, state),
+        lambda: start(config, latent_shape, request.sampling.seed),
+        lambda state: _sample(model, fitted, request, device, on_progress, state, run.save_steps),
     )
     while run.segments_done * run.clips_per_segment < run.clip_count:
         first_frame = run.segments_done * run.clips_per_segment * timeline.frames_per_clip

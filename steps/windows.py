@@ -1,5 +1,6 @@
 """Overlapping windows over the frames of a long video, all of which are denoised together."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -9,8 +10,16 @@ from ..errors import InputError
 from ..models.build import EmoNetworks
 from ..models.config import LoopConfig
 from .guidance import Halves
+from .sampler_state import WindowedState
 from .sampling import OnStep, no_step
-from .schedulers import predicted_clean
+from .schedulers import predicted_clean, recall, scheduler_memory
+
+Keep = Callable[[WindowedState], object]
+"""Given the state after every step; stores it, or does nothing."""
+
+
+def keep_nothing(_: WindowedState) -> None:
+    """For runs that are not gone on with."""
 
 
 def frame_windows(frame_count: int, window: int, loop: LoopConfig, step: int) -> list[list[int]]:
@@ -79,10 +88,21 @@ def denoise_windows(
     scheduler: Any,
     guidance: float,
     on_step: OnStep = no_step,
+    state: WindowedState | None = None,
+    keep: Keep = keep_nothing,
 ) -> Tensor:
     """From noise [1, N, C, h, w] to the latents of the whole video, of the same shape.
 
     Where windows overlap, their predictions are averaged; one step of the scheduler serves all frames.
+
+    Args:
+        conditions: of the video.
+        noise: of all its frames.
+        scheduler: with its timesteps set.
+        guidance: scale; 1 leaves the unconditional half out.
+        on_step: told of every step.
+        state: where to go on; brought up to date after every step.
+        keep: given the state then, before `on_step` is told.
 
     Raises:
         InputError: so many frames are not covered by whole windows.
@@ -96,8 +116,14 @@ def denoise_windows(
             allowed=f"whole windows of {window} frames that share {loop.overlap_frames}",
             do=f"give {whole_windows(count, window, loop)} frames and cut the rest",
         )
-    x = noise * scheduler.init_noise_sigma
+    state = state or WindowedState()
+    # One layout, so that what is computed of it is the same after a way through a file.
+    start = noise * scheduler.init_noise_sigma if state.latents is None else state.latents.to(noise)
+    x = start.contiguous()
+    recall(scheduler, state.scheduler)
     for step, t in enumerate(scheduler.timesteps):
+        if step < state.steps_done:
+            continue
         x_in = scheduler.scale_model_input(x, t)
         total, hits = torch.zeros_like(x), x.new_zeros(count)
         for frames in frame_windows(count, window, loop, step):
@@ -105,6 +131,8 @@ def denoise_windows(
             total[:, frames] += halves.predict(networks.backbone, x_in[:, frames], t, guidance)
             hits[frames] += 1
         v = total / hits[:, None, None, None]
-        x = scheduler.step(v, t, x).prev_sample
+        x = scheduler.step(v, t, x).prev_sample.contiguous()
+        state.steps_done, state.latents, state.scheduler = step + 1, x, scheduler_memory(scheduler)
+        keep(state)
         on_step(step + 1, predicted_clean(scheduler, x_in, v, t))
     return x

@@ -65,7 +65,8 @@ def small_autoencoder(load: Load) -> Any:
 def shrink(load: Load, put: Callable[[ModuleType, str, Any], object] = setattr) -> None:
     """Let the pack take small files for the published ones: names and keys stay, widths shrink."""
     families = tuple(small_families(load).values())
-    for name in ("models.checkpoints.tables", "models.checkpoints.open_model", "commands.convert"):
+    commands = ("commands.convert", "commands.inspect")
+    for name in ("models.checkpoints.tables", "models.checkpoints.open_model", *commands):
         put(load(name), "FAMILIES", families)
     external, voice = load("models.checkpoints.external_files"), small_voice_encoder_config(load)
     spectrogram = load("models.spectrogram_encoder").SpectrogramEncoderConfig(positions=50, layers=4)

@@ -39,6 +39,17 @@ def shapes_of(networks: nn.Module) -> dict[str, tuple[int, ...]]:
     return {name: tuple(value.shape) for name, value in networks.state_dict().items()}
 
 
+def require_shapes(source: WeightSource, expected: Shapes) -> None:
+    """Raises WeightsError unless a file of this project holds exactly the tensors of its configuration."""
+    shapes = {name: tensor.shape for name, tensor in source.tensors.items()}
+    if shapes != expected:
+        raise WeightsError(
+            got=f"{source.path}, {seems_to_be(shapes)} whose tensors do not fit its own configuration",
+            allowed="a file as `comfyui-emo convert` writes it",
+            do="convert the published files again",
+        )
+
+
 def fits(family: Family, file: PublishedFile, source: WeightSource, expected: Shapes) -> bool:
     """Whether every tensor of a source has a place in the family's networks if it is this file."""
     for name, tensor in source.tensors.items():

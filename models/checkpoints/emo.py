@@ -4,8 +4,9 @@ Tensor names start with the part's name in `EmoNetworks`: "reference_net.", "bac
 "autoencoder.", "voice_encoder.". The metadata holds "format", "config" and "training" as JSON.
 """
 
+import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from ..autoencoder import Autoencoder
 from ..autoencoder_config import AutoencoderConfig
 from ..build import EmoNetworks, build_networks
 from ..config import EmoConfig
-from .weight_file import dataclass_settings, read_weights, write_weights
+from .weight_file import dataclass_settings, file_sha256, read_weights, write_weights
 
 FORMAT = "comfyui-emo model 1"
 AUTOENCODER_FORMAT = "comfyui-emo autoencoder 1"
@@ -31,18 +32,29 @@ class LoadedModel:
 
     Attributes:
         networks: float32, on the CPU.
-        path: the file.
+        path: the file, or the folder of published files.
         training: the training record of the file's metadata.
+        files: all files that the tensors come from, those of autoencoder and voice encoder among them;
+            empty: the one at `path`.
     """
 
     networks: EmoNetworks
     path: Path
     training: dict[str, Any]
+    files: tuple[Path, ...] = field(default=(), kw_only=True)
 
     @property
     def config(self) -> EmoConfig:
         """The model's configuration."""
         return self.networks.config
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the model's one file; of several, that of a list of their names and hashes."""
+        if len(self.files) < 2:
+            return file_sha256(*self.files or (self.path,))
+        names = sorted(f"{file.name} {file_sha256(file)}" for file in self.files)
+        return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
 def save_model(path: Path, networks: EmoNetworks, training: dict[str, Any]) -> None:

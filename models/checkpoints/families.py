@@ -1,6 +1,5 @@
 """Finds published files of a family in a folder, or among given files, and loads them."""
 
-import hashlib
 import logging
 from collections.abc import Collection, Iterable
 from functools import cache
@@ -15,7 +14,6 @@ from .detect import seems_to_be
 from .emo import LoadedModel
 from .family import Family, PublishedFile
 from .tables import FAMILIES, KNOWN_NAMES
-from .weight_file import file_sha256
 from .weight_source import WEIGHT_SUFFIXES, WeightSource, open_weights, require_one_precision
 
 log = logging.getLogger(__name__)
@@ -30,14 +28,6 @@ def weight_files(folder: Path) -> list[Path]:
     """The files of weights in a folder and the folders in it."""
     found = [path for path in folder.rglob("*") if path.suffix.lower() in WEIGHT_SUFFIXES and path.is_file()]
     return sorted(path for path in found if len(path.relative_to(folder).parts) <= 3)
-
-
-def model_sha256(path: Path) -> str:
-    """SHA-256 of a model's file, or of the names and contents of all files of weights in its folder."""
-    if path.is_file():
-        return file_sha256(path)
-    names = [f"{file.relative_to(path).as_posix()} {file_sha256(file)}" for file in weight_files(path)]
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
 def load_family(
@@ -57,7 +47,8 @@ def load_family(
     assembly = find_assembly(open_all(paths), FAMILIES if family is None else (family,))
     for source in assembly.sources:
         require_one_precision(source)
-    return LoadedModel(fill_networks(assembly, dtype), assembly.sources[0].path.parent, describe(assembly))
+    files = tuple(source.path for source in assembly.sources)
+    return LoadedModel(fill_networks(assembly, dtype), files[0].parent, describe(assembly), files=files)
 
 
 def describe(assembly: Assembly) -> dict[str, object]:

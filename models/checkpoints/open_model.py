@@ -11,8 +11,7 @@ import torch
 from ...errors import InputError, WeightsError
 from ..build import EmoNetworks, build_networks
 from ..config import EmoConfig
-from .assembly import shapes_of
-from .detect import seems_to_be
+from .assembly import require_shapes, shapes_of
 from .emo import FORMAT, LoadedModel, load_model
 from .external_files import (
     autoencoder_from,
@@ -57,9 +56,10 @@ def open_model(
     assembly = find_assembly(sources, families)
     for used in assembly.sources:
         require_one_precision(used)
-    model = LoadedModel(fill_networks(assembly, dtype), path, describe(assembly))
-    attach_external(model.networks, sources if path.is_dir() else open_folder(path.parent), shared)
-    return model
+    networks = fill_networks(assembly, dtype)
+    beside = attach_external(networks, sources if path.is_dir() else open_folder(path.parent), shared)
+    files = (*(source.path for source in assembly.sources), *beside)
+    return LoadedModel(networks, path, describe(assembly), files=files)
 
 
 def _own_model(source: WeightSource, dtype: torch.dtype | None, shared: Iterable[Path]) -> LoadedModel:
@@ -70,42 +70,39 @@ def _own_model(source: WeightSource, dtype: torch.dtype | None, shared: Iterable
     if config.autoencoder is not None:
         return load_model(source.path)
     networks = build_networks(config, "meta")
-    expected = shapes_of(networks)
-    if expected != {name: tensor.shape for name, tensor in source.tensors.items()}:
-        kind = seems_to_be({name: tensor.shape for name, tensor in source.tensors.items()})
-        raise WeightsError(
-            got=f"{source.path}, {kind} whose tensors do not fit its own configuration",
-            allowed="a file as `comfyui-emo convert` writes it",
-            do="convert the published files again",
-        )
+    require_shapes(source, shapes_of(networks))
     read = ((name, tensor.read()) for name, tensor in source.tensors.items())
     networks.load_state_dict({name: value.to(dtype or value.dtype) for name, value in read}, assign=True)
-    model = LoadedModel(
-        networks.eval().requires_grad_(False), source.path, json.loads(source.metadata.get("training", "{}"))
-    )
-    attach_external(networks, open_folder(source.path.parent), shared)
-    return model
+    files = (source.path, *attach_external(networks, open_folder(source.path.parent), shared))
+    training = json.loads(source.metadata.get("training", "{}"))
+    return LoadedModel(networks.eval().requires_grad_(False), source.path, training, files=files)
 
 
-def attach_external(networks: EmoNetworks, own: Iterable[WeightSource], shared: Iterable[Path] = ()) -> None:
+def attach_external(
+    networks: EmoNetworks, own: Iterable[WeightSource], shared: Iterable[Path] = ()
+) -> list[Path]:
     """Give networks the autoencoder and the voice encoder that they lack, where there are any.
 
     Args:
         networks: to be completed.
         own: files that lie with the model: one of the right form is taken, whatever its name.
         shared: folders of files of many models, of which one is taken that has the right name, too.
+
+    Returns:
+        The files that were taken.
     """
-    for source in own:
-        _attach(networks, source)
+    taken = [source.path for source in own if _attach(networks, source)]
     for file in missing_files(networks).values():
         for folder in shared:
             for path in weight_files(folder):
                 if re.search(file.path, path.relative_to(folder).as_posix(), re.IGNORECASE):
-                    _attach(networks, open_weights(path))
+                    taken += [path] if _attach(networks, open_weights(path)) else []
+    return taken
 
 
-def _attach(networks: EmoNetworks, source: WeightSource) -> None:
-    listens = networks.config.audio.features
+def _attach(networks: EmoNetworks, source: WeightSource) -> bool:
+    """Whether a file is taken for a part that is still missing."""
+    listens, before = networks.config.audio.features, missing_files(networks)
     try:
         if networks.autoencoder is None and is_autoencoder(source):
             networks.autoencoder = autoencoder_from(source)
@@ -115,9 +112,12 @@ def _attach(networks: EmoNetworks, source: WeightSource) -> None:
             networks.voice_encoder = wav2vec2_from(source)
     except WeightsError as error:
         log.info("left aside: %s", error.got)
+    return missing_files(networks) != before
 
 
 def missing_files(networks: EmoNetworks) -> dict[str, ExternalFile]:
     """What a model still needs beside its own weights: published files by the part that they are."""
-    parts = {"autoencoder": PICTURE_AUTOENCODER, "voice_encoder": voice_encoder_file(networks.config)}
+    parts = {"autoencoder": PICTURE_AUTOENCODER}
+    if networks.config.audio.features != "none":
+        parts["voice_encoder"] = voice_encoder_file(networks.config)
     return {name: file for name, file in parts.items() if getattr(networks, name) is None}

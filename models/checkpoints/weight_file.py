@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,18 @@ def read_weights(path: Path, wanted: str) -> tuple[dict[str, str], dict[str, Ten
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's content, which tells models apart whatever their name."""
+    """SHA-256 of a file's content, which tells models apart whatever their name.
+
+    A process reads a file once, and again when it was written or exchanged since: its size, both its times
+    and its place on the disk tell.
+    """
+    stat = path.stat()
+    version = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    return _sha256_of_version(path.absolute(), version)
+
+
+@lru_cache(maxsize=64)
+def _sha256_of_version(path: Path, version: tuple[int, ...]) -> str:
     sha = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):

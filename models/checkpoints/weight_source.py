@@ -4,9 +4,10 @@ safetensors is read by its header; torch's own files by `torch.load(weights_only
 that a file of 5 GB costs address space and no memory until a tensor is used.
 """
 
+import math
 import pickle
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,16 @@ def open_weights(path: Path) -> WeightSource:
     if path.suffix.lower() == ".safetensors":
         return _open_safetensors(path)
     return WeightSource(path, _stored(path, _load_torch_file(path)), {})
+
+
+def stored_values(sources: Iterable[WeightSource]) -> dict[str, int]:
+    """How many values files hold of each type, most first, by safetensors' names of the types."""
+    values: Counter[str] = Counter()
+    names = {dtype: name for name, dtype in _DTYPES.items()}
+    for source in sources:
+        for tensor in source.tensors.values():
+            values[names.get(tensor.dtype, str(tensor.dtype))] += math.prod(tensor.shape)
+    return dict(values.most_common())
 
 
 def require_one_precision(source: WeightSource) -> None:

@@ -34,7 +34,7 @@ class Provenance:
     """How a file was made.
 
     Attributes:
-        model_name, model_sha256: of the model's file.
+        model_name, model_sha256: of the model's file; of several, over their names and hashes.
         portrait_sha256, voice_sha256: of the pixels and the samples that went in; empty where none did.
         payload: of the watermark in the pixels; None without one.
         consent: the user's own words on the consent of those who are seen and heard; may be empty.

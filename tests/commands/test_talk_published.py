@@ -2,6 +2,7 @@
 
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from families import FIXTURES, SMALL, load_module, write_published
@@ -97,4 +98,40 @@ def test_a_model_that_wants_poses_is_refused_before_it_runs(talk, tmp_path, out_
         torch.save(load_file(plain), tmp_path / "model" / f"{name}_pose.pth")
     assert talk(model=tmp_path / "model", steps=1) == 2
     assert "wants a drawn pose for every frame" in capsys.readouterr().err
+    assert list(out_folder.iterdir()) == []
+
+
+def test_a_face_embedding_is_heard_by_hallo(talk, tmp_path, out_folder):
+    write_published(tmp_path / "model", SMALL["hallo"])
+    np.save(tmp_path / "face.npy", np.random.default_rng(0).normal(size=16))
+    np.save(tmp_path / "nobody.npy", np.zeros((1, 16)))
+    frames = {}
+    for name in (None, "nobody.npy", "face.npy"):
+        path = out_folder / f"{name}.mp4"
+        given = None if name is None else tmp_path / name
+        assert talk(model=tmp_path / "model", steps=1, no_marks=True, face_embedding=given, out=path) == 0
+        frames[name] = read_video(path).frames
+    assert (frames["nobody.npy"] == frames[None]).all()
+    assert (frames["face.npy"] != frames[None]).any()
+
+
+def test_a_face_embedding_of_another_shape_is_refused_before_it_runs(talk, tmp_path, out_folder, capsys):
+    write_published(tmp_path / "model", SMALL["hallo"])
+    np.save(tmp_path / "face.npy", np.ones(512))
+    assert talk(model=tmp_path / "model", face_embedding=tmp_path / "face.npy") == 2
+    text = capsys.readouterr().err
+    assert "a face embedding of shape [1, 512] for hallo" in text and "[16] or [1, 16]" in text
+    assert "insightface" in text and list(out_folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["v-express", None])
+def test_a_model_without_identity_projection_takes_no_embedding(talk, tmp_path, out_folder, capsys, name):
+    given = {}
+    if name is not None:
+        write_published(tmp_path / "model", SMALL[name])
+        given["model"] = tmp_path / "model"
+    np.save(tmp_path / "face.npy", np.ones(512))
+    assert talk(**given, face_embedding=tmp_path / "face.npy") == 2
+    text = capsys.readouterr().err
+    assert f"a face embedding for {name or 'tiny'}, which has no identity projection" in text
     assert list(out_folder.iterdir()) == []

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from comfyui_emo.models.checkpoints import emo
-from comfyui_emo.models.checkpoints.families import model_sha256
-from comfyui_emo.steps import graph_video, resume, sampling
+from comfyui_emo.models.checkpoints.weight_file import file_sha256
+from comfyui_emo.steps import graph_video, sampling
 from comfyui_emo.steps.graph_runs import KEPT_RUNS, run_folder
 from comfyui_emo.steps.resume import RunFolder
+from comfyui_emo.steps.run_record import RUN_FILE
 from comfyui_emo.steps.video_file import read_video
 
 CLIPS = 4  # of 4 frames: 0.5 s at 25 fps are 13
@@ -150,7 +151,7 @@ def test_the_credentials_of_sampled_latents_name_model_and_portrait(run, parts, 
     latent, (model, vae) = run("EMOSampler", **parts)[0], run("EMOLoadModel", model_file="tiny.safetensors")
     run("EMOCombineVideo", latent=latent, vae=vae, audio=audio)
     (origin,) = seen
-    assert origin.model_sha256 == model_sha256(model.path) and origin.portrait_sha256 and origin.voice_sha256
+    assert origin.model_sha256 == file_sha256(model.path) and origin.portrait_sha256 and origin.voice_sha256
 
 
 def test_talk_goes_on_where_it_was_stopped(run, workplace, tiny_weights, image, audio, runs, sampled):
@@ -175,7 +176,7 @@ def test_only_so_many_runs_are_kept_and_none_that_is_in_use(tmp_path):
         for seed in range(1, KEPT_RUNS + 2):
             folder = run_folder(tmp_path, {"seed": str(seed)})
             folder.mkdir()
-            (folder / resume.RUN_FILE).write_bytes((used / resume.RUN_FILE).read_bytes())
+            (folder / RUN_FILE).write_bytes((used / RUN_FILE).read_bytes())
         assert busy.path.exists()
         kept = {path.name for path in tmp_path.iterdir()}
     assert len(kept) == KEPT_RUNS + 1

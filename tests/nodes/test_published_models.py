@@ -1,7 +1,9 @@
 """Models of published weights in the graph, without a host: small files under the published names."""
 
+import logging
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from families import SMALL, load_module, write_published
@@ -11,6 +13,7 @@ from comfyui_emo import NODE_CLASS_MAPPINGS
 from comfyui_emo.errors import WeightsError
 from comfyui_emo.models.picture_autoencoder import PictureAutoencoder
 from comfyui_emo.models.voice_encoder import VoiceEncoder
+from comfyui_emo.steps import published_sampling, windows
 from comfyui_emo.steps.video_file import read_video
 
 FAMILIES = ("hallo", "echomimic", "echomimic-acc", "v-express")
@@ -68,6 +71,47 @@ def test_the_simple_block_takes_a_connected_model(run, workplace, image, audio):
     (path,) = run("EMOTalk", image=image, audio=audio, model=model)
     video = read_video(path)
     assert video.frames.shape == (5, SIDE_PX, SIDE_PX, 3) and video.fps == 24
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "function", "kept"),
+    [
+        ("hallo", published_sampling, "denoise_halves", "clip 1 of 2"),
+        ("echomimic", windows, "frame_windows", "step 1"),
+    ],
+)
+def test_a_stopped_sampler_goes_on_when_it_is_queued_again(
+    run, workplace, image, audio, face, monkeypatch, caplog, name, module, function, kept
+):
+    caplog.set_level(logging.INFO)
+    model, vae = run("EMOLoadModel", model_file=put(workplace, name))
+    parts = {
+        "model": model,
+        "reference": run("EMOReferenceNet", model=model, image=image, face=face)[0],
+        "voice": run("EMOEncodeAudio", model=model, audio=audio)[0],
+    }
+    whole = run("EMOSampler", **parts, steps=2)[0]
+    whole["emo_run"].remove()
+    real, calls = getattr(module, function), []
+
+    def counted(*given, **named):
+        calls.append(given)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*given, **named)
+
+    monkeypatch.setattr(module, function, counted)
+    with pytest.raises(KeyboardInterrupt):
+        run("EMOSampler", **parts, steps=2)
+    again = run("EMOSampler", **parts, steps=2)[0]
+    assert f"going on after {kept}, from" in caplog.text and len(calls) == 3
+    assert torch.equal(again["samples"], whole["samples"])
+    run("EMOSampler", **parts, steps=2, seed=1)
+    assert "were made with another seed; with that they go on" in caplog.text
+    calls.clear()
+    assert torch.equal(run("EMOSampler", **parts, steps=2)[0]["samples"], whole["samples"]) and not calls
+    run("EMOCombineVideo", latent=again, vae=vae, audio=audio)
+    assert not again["emo_run"].folder.exists()
 
 
 def test_licences_are_told_where_a_model_is_chosen():
@@ -140,6 +184,33 @@ def test_shared_files_are_found_by_their_published_names(run, workplace):
     (workplace / "models" / "vae" / "sd-vae-ft-mse").rename(workplace / "models" / "vae" / "sdxl")
     model, _ = run("EMOLoadModel", model_file=chosen)
     assert model.networks.autoencoder is None  # of the same form, and another one
+
+
+def test_a_face_embedding_changes_what_hallo_draws(run, refused, workplace, image, audio, face):
+    model, _ = run("EMOLoadModel", model_file=put(workplace, "hallo"))
+    voice = run("EMOEncodeAudio", model=model, audio=audio, duration=0.1)[0]
+    (workplace / "input").mkdir()
+    node = NODE_CLASS_MAPPINGS["EMOReferenceNet"]
+
+    def sampled(name):
+        given = {"model": model, "image": image, "face": face, "face_embedding": name}
+        reference = run("EMOReferenceNet", **given)[0]
+        (latent,) = run("EMOSampler", model=model, reference=reference, voice=voice, steps=1)
+        return latent["samples"], node.IS_CHANGED(**given)
+
+    np.save(workplace / "input" / "face.npy", np.random.default_rng(0).normal(size=16))
+    known, version = sampled("face.npy")
+    nobody, empty = sampled("")
+    assert not torch.equal(known, nobody) and version != empty
+    np.save(workplace / "input" / "face.npy", np.random.default_rng(1).normal(size=(1, 16)))
+    other, newer = sampled("face.npy")
+    assert not torch.equal(known, other) and newer != version
+    parts = {"model": model, "image": image, "face": face}
+    assert "no file 'none.npy'" in refused("EMOReferenceNet", **parts, face_embedding="none.npy")
+    assert "no file '../face.npy'" in refused("EMOReferenceNet", **parts, face_embedding="../face.npy")
+    bundled = run("EMOLoadModel", model_file="tiny.safetensors")[0]
+    parts = {**parts, "model": bundled, "face_embedding": "face.npy"}
+    assert "has no identity projection" in refused("EMOReferenceNet", **parts)
 
 
 def test_settings_that_the_model_does_not_have_are_refused(run, refused, workplace, image, audio, face):

@@ -8,7 +8,8 @@ import torch
 
 from comfyui_emo.errors import InputError
 from comfyui_emo.models.avatar import avatar_config
-from comfyui_emo.steps.resume import RunFolder, run_name
+from comfyui_emo.steps.resume import RunFolder
+from comfyui_emo.steps.run_record import run_name
 from comfyui_emo.steps.sampler_state import SamplerState
 
 CONFIG = replace(avatar_config(), diffusion=replace(avatar_config().diffusion, noise_correlation_frames=2.0))
