@@ -1,5 +1,6 @@
 """A host that is killed at any moment: the same graph, queued in its next session, gives the same video."""
 
+import os
 import random
 import threading
 import time
@@ -12,7 +13,7 @@ from host.graphs import fill_input_folder, latent_prompt, talk_prompt
 
 from comfyui_emo.steps.video_file import read_video
 
-KILLS = 3
+KILLS = int(os.environ.get("KILLS", "3"))
 VOICE_S, CLIPS = 1.4, 3  # clips of 12 frames at 25 fps
 
 
