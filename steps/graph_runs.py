@@ -19,6 +19,7 @@ from .graph_model import GraphModel
 from .graph_types import EncodedVoice, PortraitReference, sample_latents
 from .head_motion import HeadMotion
 from .marking.marks import Origin
+from .pack_version import pack_version
 from .published_sampling import PublishedPortrait
 from .resume import RunFolder, discard_run
 from .run_record import differing, digest, run_name, stored_settings, work_in
@@ -125,7 +126,7 @@ def sampling_run(
         **{name.replace("_", " "): str(value) for name, value in asdict(settings).items()},
         "earlier frames": digest(earlier),
         "kind of device or number": f"{model.bring().type}, {backbone.dtype}",
-        "version of torch": torch.__version__,
+        "version of this pack or torch": f"{pack_version()}, {torch.__version__}",
     }
     origin = Origin(
         model.config.name, made_from["model"], digest(portrait.fitted.pixels), settings=str(made_from)

@@ -19,6 +19,7 @@ from .graph_runs import RUN_KEY, SamplingRun, run_folder
 from .graph_tensors import check_latents, frames_of_images, voice_of_audio
 from .marking.marks import Marks, Origin, prepare_marks
 from .marking.settings import ALL_MARKS, Marking
+from .pack_version import pack_version
 from .resume import RunFolder
 from .run_record import digest
 from .timeline import FrameRate, Timeline, parse_fps
@@ -198,7 +199,9 @@ def _settings(latents_sha256: str, first_sha256: str, plan: VideoPlan) -> dict[s
         "frame rate": str(plan.timeline.fps),
         "picture format": str(plan.picture),
         "marks": f"{plan.marks.in_frames}, {plan.marks.provenance.payload}",
-        "version of torch or FFmpeg": f"{torch.__version__}, {av.library_versions['libavcodec']}",
+        "version of this pack, torch or FFmpeg": (
+            f"{pack_version()}, {torch.__version__}, {av.library_versions['libavcodec']}"
+        ),
     }
 
 

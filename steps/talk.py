@@ -19,6 +19,7 @@ from .face_region import FaceRegion, face_mask, movement_box
 from .head_motion import HeadMotion
 from .marking.marks import Marks, Origin, prepare_marks
 from .marking.settings import ALL_MARKS, Marking
+from .pack_version import pack_version
 from .portrait import FittedPortrait, Portrait, fit_portrait
 from .published_talk import sample_talk
 from .reference import run_reference_net
@@ -155,7 +156,9 @@ def run_settings(
         **sampling,
         "picture format": str(picture),
         "kind of device or number": f"{device.type}, {next(model.networks.parameters()).dtype}",
-        "version of torch or FFmpeg": f"{torch.__version__}, {av.library_versions['libavcodec']}",
+        "version of this pack, torch or FFmpeg": (
+            f"{pack_version()}, {torch.__version__}, {av.library_versions['libavcodec']}"
+        ),
     }
 
 

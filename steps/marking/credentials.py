@@ -9,12 +9,11 @@ import os
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from ...errors import DependencyError, InputError
+from ..pack_version import pack_version
 from .signing_keys import SigningKey, local_root_path
 
 GENERATOR = "ComfyUI-EMO"
@@ -97,19 +96,6 @@ def _library() -> Any:
             do="run `pip install 'c2pa-python>=0.38,<0.39'`",
         ) from missing
     return c2pa
-
-
-@cache
-def pack_version() -> str:
-    """The version of this package, installed by pip or run from its folder."""
-    try:
-        return version("comfyui-emo")
-    except PackageNotFoundError:
-        project = Path(__file__).resolve().parents[2] / "pyproject.toml"
-        found = (
-            re.search(r'^version = "(.+)"$', project.read_text("utf-8"), re.M) if project.is_file() else None
-        )
-        return found[1] if found else "unknown"
 
 
 def sign_file(path: Path, title: str, provenance: Provenance, key: SigningKey) -> bytes:

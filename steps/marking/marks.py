@@ -9,7 +9,8 @@ from pathlib import Path
 from torch import Tensor
 
 from ...errors import DependencyError, InputError
-from .credentials import GENERATOR, Provenance, pack_version, sign_file
+from ..pack_version import pack_version
+from .credentials import GENERATOR, Provenance, sign_file
 from .label import draw_label
 from .records import keep_record
 from .settings import Marking

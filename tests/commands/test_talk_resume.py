@@ -93,6 +93,13 @@ def test_other_settings_start_afresh_and_the_message_says_which(talk, stopped, l
     assert "going on" not in said
 
 
+def test_a_newer_pack_starts_afresh(talk, stopped, long_voice, monkeypatch, capsys):
+    assert stopped(4) == 130
+    monkeypatch.setattr(talk_step, "pack_version", lambda: "99.0")
+    assert talk(audio=long_voice) == 0
+    assert "they were made with another version of this pack, torch or FFmpeg" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("change", ["voice", "portrait", "model"])
 def test_a_file_of_the_same_name_and_other_content_starts_afresh(
     talk, stopped, long_voice, wav_of, portrait_path, model_path, tmp_path, capsys, change

@@ -11,6 +11,7 @@ from comfyui_emo.errors import InputError
 from comfyui_emo.steps.marking import credentials
 from comfyui_emo.steps.marking.credentials import read_credentials, sign_file
 from comfyui_emo.steps.marking.signing_keys import find_signing_key, local_root_path
+from comfyui_emo.steps.pack_version import pack_version
 
 c2pa = pytest.importorskip("c2pa")
 
@@ -26,7 +27,7 @@ def test_a_signed_file_says_how_it_was_made(file, provenance):
     found = read_credentials(file)
     assert (found.state, found.signed_here, found.synthetic) == ("valid", True, True)
     assert found.problems == ("signingCredential.untrusted",)
-    assert found.generator == f"ComfyUI-EMO {credentials.pack_version()}"
+    assert found.generator == f"ComfyUI-EMO {pack_version()}"
     assert found.payload == "deadbeef"
     assert found.generation["model"] == {"name": "avatar-128", "sha256": "ab" * 32}
     assert found.generation["portrait"] == {"sha256": "cd" * 32}
