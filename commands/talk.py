@@ -13,6 +13,7 @@ from ..models.checkpoints.open_model import open_model
 from ..models.config import SamplingDefaults
 from ..steps.face_region import FaceRegion, find_face_region, parse_region, read_mask
 from ..steps.loudness import normalise_loudness
+from ..steps.marking.marks import check_signing_key
 from ..steps.marking.terms import show_terms
 from ..steps.memory import frames_decoded_at_once
 from ..steps.model_card import describe_model
@@ -86,7 +87,7 @@ def _check(arguments: argparse.Namespace) -> torch.device:
     defaults = SamplingDefaults()
     head_motion(arguments, defaults)
     sampling_settings(arguments, defaults, arguments.seed)
-    marking_settings(arguments)
+    check_signing_key(marking_settings(arguments))
     if arguments.fps is not None:
         parse_fps(arguments.fps)
     if arguments.face is not None:
