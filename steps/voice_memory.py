@@ -16,7 +16,9 @@ from . import memory
 from .timeline import Timeline
 from .voice_rows import voice_rows
 
-_PROBE_S = 30
+# A short voice, so that attention, whose need grows faster than the voice where it is not fused, hardly
+# counts. A spectrogram encoder hears segments of half a minute, and attends within them.
+_PROBE_S = {VoiceEncoder: 5, SpectrogramEncoder: 30}
 # Where all frames are denoised together: the noise, the latents, the scheduler's next ones, the sum of the
 # windows' predictions and their mean.
 _COPIES_OF_LATENTS = 5
@@ -43,7 +45,7 @@ def check_voice_fits(
         InputError: it does not fit.
     """
     free = memory.free_bytes(device) if free is None else free
-    per_second = _heard_bytes(type(encoder), encoder.config, config.audio, timeline.fps) / _PROBE_S
+    per_second = _heard_bytes_per_s(type(encoder), encoder.config, config.audio, timeline.fps)
     if config.loop.kind == "windows":
         per_second += float(timeline.fps) * _COPIES_OF_LATENTS * _latent_bytes(config)
     need = round(per_second * timeline.duration_s)
@@ -59,22 +61,20 @@ def check_voice_fits(
 
 
 @lru_cache(maxsize=8)
-def _heard_bytes(
+def _heard_bytes_per_s(
     kind: type[VoiceEncoder] | type[SpectrogramEncoder],
     encoder: VoiceEncoderConfig | SpectrogramEncoderConfig,
     audio: AudioConfig,
     fps: Fraction,
-) -> int:
-    """Peak of the tensors from _PROBE_S of voice to what its frames hear, found without computing.
-
-    What attention takes grows faster than the voice where it is not fused: it counts as if it did not.
-    """
+) -> float:
+    """Peak of the tensors from a second of voice to what its frames hear, found without computing."""
+    seconds = _PROBE_S[kind]
     with torch.device("meta"):
         listener = kind(encoder).eval()  # type: ignore[arg-type]
-        samples = torch.empty(_PROBE_S * SAMPLE_RATE_HZ)
+        samples = torch.empty(seconds * SAMPLE_RATE_HZ)
     with memory.LivingTensors() as living:
-        voice_rows(listener, samples, int(_PROBE_S * fps), fps, audio)
-    return living.peak
+        voice_rows(listener, samples, int(seconds * fps), fps, audio)
+    return living.peak / seconds
 
 
 def _latent_bytes(config: EmoConfig) -> int:
