@@ -13,6 +13,8 @@ from ..models.checkpoints.open_model import open_model
 from ..models.config import SamplingDefaults
 from ..steps.face_embedding import check_face_embedding, read_face_embedding
 from ..steps.face_region import FaceRegion, find_face_region, parse_region, read_mask
+from ..steps.loudness import normalise_loudness
+from ..steps.marking.marks import check_signing_key
 from ..steps.marking.terms import show_terms
 from ..steps.memory import frames_decoded_at_once
 from ..steps.model_card import describe_model
@@ -20,7 +22,7 @@ from ..steps.portrait import Portrait, read_portrait
 from ..steps.talk import TalkRequest, part_count, talk
 from ..steps.timeline import Timeline, parse_fps
 from ..steps.video_file import check_output
-from ..steps.voice import VoiceFile, normalise_loudness, open_voice
+from ..steps.voice import VoiceFile, open_voice
 from .checks import check_output_folder, choose_device
 from .marks import marking_settings
 from .progress import progress_bar
@@ -89,7 +91,7 @@ def _check(arguments: argparse.Namespace) -> torch.device:
     defaults = SamplingDefaults()
     head_motion(arguments, defaults)
     sampling_settings(arguments, defaults, arguments.seed)
-    marking_settings(arguments)
+    check_signing_key(marking_settings(arguments))
     if arguments.fps is not None:
         parse_fps(arguments.fps)
     if arguments.face is not None:

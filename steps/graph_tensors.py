@@ -16,8 +16,9 @@ from torch import Tensor
 from ..errors import DependencyError, InputError
 from ..models.checkpoints.emo import LoadedModel
 from .face_region import FaceRegion, detect_faces, find_face_region
+from .loudness import normalise_loudness
 from .portrait import Portrait
-from .voice import Voice, normalise_loudness
+from .voice import Voice
 
 log = logging.getLogger(__name__)
 

@@ -10,6 +10,7 @@ from ..models.build import EmoNetworks
 from ..models.checkpoints.emo import LoadedModel
 from ..models.checkpoints.open_model import missing_files
 from ..models.config import EmoConfig
+from ..models.spectrogram_encoder import SpectrogramEncoder
 from ..models.voice_encoder import VoiceEncoder
 from .portrait import FittedPortrait
 from .published_sampling import PublishedRun, generated_frame_count, portrait_of, sample_published
@@ -18,6 +19,7 @@ from .sampling import OnProgress, SamplingSettings
 from .timeline import Timeline
 from .voice import VoiceSource
 from .voice_encoding import encoder_samples
+from .voice_memory import check_voice_fits
 from .voice_rows import voice_rows
 from .windows import Keep, keep_nothing
 
@@ -55,11 +57,15 @@ def encode_rows(
     """What every generated frame hears of a voice [1, N, rows, D], float32 on the device.
 
     encoder: on the device; None: the model's own.
+
+    Raises:
+        InputError: the device has not the memory for all of the voice.
     """
+    heard: VoiceEncoder | SpectrogramEncoder = encoder or networks.voice_encoder  # type: ignore[assignment]
+    check_voice_fits(heard, networks.config, timeline, device)
     samples = encoder_samples(voice).to(device)
     count = generated_frame_count(networks.config, timeline)
-    heard = encoder or networks.voice_encoder
-    return voice_rows(heard, samples, count, timeline.fps, networks.config.audio)  # type: ignore[arg-type]
+    return voice_rows(heard, samples, count, timeline.fps, networks.config.audio)
 
 
 def sample_talk(

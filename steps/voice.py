@@ -1,12 +1,10 @@
-"""A voice, held in memory or left in its file, and putting its level right."""
+"""A voice, held in memory or left in its file."""
 
 import hashlib
-import logging
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import torch
 
@@ -19,20 +17,14 @@ __all__ = [
     "Voice",
     "VoiceFile",
     "VoiceSource",
-    "normalise_loudness",
     "open_voice",
     "read_voice",
     "resample",
 ]
 
-log = logging.getLogger(__name__)
-
 MIN_VOICE_S = 0.04
 """One frame of a video at 25 fps."""
 
-# Loudness counts windows of speech only: those less than 40 dB under the loudest.
-_LEVEL_WINDOW_S = 0.05
-_LEVEL_GATE = 10 ** (-40 / 20)
 # What a voice in memory is handed out in.
 _BLOCK_SAMPLES = 1 << 16
 
@@ -72,9 +64,6 @@ class VoiceSource(Protocol):
     def amplified(self, gain: float) -> "VoiceSource":
         """The same voice with a gain applied."""
         ...
-
-
-Source = TypeVar("Source", bound=VoiceSource)
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,38 +244,3 @@ def read_voice(
         for block in resampled(blocks, file_rate_hz, rate_hz):
             stored += block.numpy().tobytes()
     return Voice(torch.frombuffer(stored, dtype=torch.float32), rate_hz, str(path))
-
-
-def normalise_loudness(voice: Source, target_dbfs_rms: float = -20.0) -> Source:
-    """Bring the level of the speech, pauses left out, to a target; peaks stay within full scale.
-
-    Args:
-        voice: the voice.
-        target_dbfs_rms: wanted level in dB under full scale.
-
-    Returns:
-        The voice with one gain applied; a silent voice as it is.
-
-    Raises:
-        InputError: a target outside -60..0.
-    """
-    if not -60 <= target_dbfs_rms <= 0:
-        raise InputError(
-            got=f"target {target_dbfs_rms} dBFS", allowed="-60 to 0", do="set it, for example to -20"
-        )
-    window = max(1, round(_LEVEL_WINDOW_S * voice.sample_rate_hz))
-    levels = [
-        (float(part.square().mean()), float(part.abs().max())) for part in in_blocks(voice.blocks(), window)
-    ]
-    powers, peak = [power for power, _ in levels], max(high for _, high in levels)
-    if peak == 0:
-        log.warning("%s is silent: its level is left as it is", voice.source)
-        return voice
-    speech = [power for power in powers if power > max(powers) * _LEVEL_GATE**2]
-    gain = 10 ** (target_dbfs_rms / 20) / math.sqrt(math.fsum(speech) / len(speech))
-    if gain * peak > 1:
-        log.info(
-            "%s: gain held back by %.1f dB, so that peaks fit", voice.source, 20 * math.log10(gain * peak)
-        )
-        gain = 1 / peak
-    return voice.amplified(gain)  # type: ignore[return-value]

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -156,6 +157,17 @@ def prepare_marks(marking: Marking, origin: Origin, width_px: int, height_px: in
         )  # fmt: skip
         provenance = replace(provenance, payload=None)
     return Marks(marking, provenance, _signing_key(marking))
+
+
+def check_signing_key(marking: Marking) -> None:
+    """Find out before anything is computed whether a video can be signed as it is asked for.
+
+    Raises:
+        InputError: the key or the certificate cannot be used.
+    """
+    if marking.enabled:
+        with suppress(DependencyError):  # without the library no video is signed, which `prepare_marks` says
+            find_signing_key(marking.signing_certificate, marking.signing_key)
 
 
 def _signing_key(marking: Marking) -> SigningKey | None:

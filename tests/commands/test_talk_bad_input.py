@@ -4,15 +4,18 @@ import os
 import pickle
 import re
 import struct
+from datetime import timedelta
 
 import av
 import numpy as np
 import pytest
 import torch
+from cryptography.hazmat.primitives import serialization
 from PIL import Image
 from safetensors.torch import save_file
 
 from comfyui_emo.commands import talk as talk_command
+from comfyui_emo.steps.marking.local_certificate import make_local_certificate
 
 
 @pytest.fixture
@@ -36,10 +39,11 @@ def refused(talk, out_folder, capsys):
 def no_model(monkeypatch):
     """What is wrong is found before a model is loaded."""
 
-    def load_model(path):
+    def load(*_):
         raise AssertionError("the model was loaded first")
 
-    monkeypatch.setattr(talk_command, "load_model", load_model)
+    monkeypatch.setattr(talk_command, "load_model", load)
+    monkeypatch.setattr(talk_command, "open_model", load)
 
 
 # --- options ---
@@ -166,6 +170,38 @@ def test_a_pickle_is_not_executed(refused, tmp_path, name):
     (tmp_path / name).write_bytes(pickle.dumps(MakesAFolder(str(tmp_path / "executed"))))
     assert name in refused(model=tmp_path / name)
     assert not (tmp_path / "executed").exists()
+
+
+# --- the key that signs ---
+
+
+@pytest.fixture
+def locked_key(tmp_path):
+    """Options that name a certificate and its key, which "open sesame" opens."""
+    made = make_local_certificate("Studio", timedelta(days=9))
+    key = serialization.load_pem_private_key(made.key_pem, None)
+    locked = serialization.BestAvailableEncryption(b"open sesame")
+    (tmp_path / "chain.pem").write_bytes(made.chain_pem)
+    (tmp_path / "key.pem").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, locked)
+    )
+    return {"signing_certificate": tmp_path / "chain.pem", "signing_key": tmp_path / "key.pem"}
+
+
+@pytest.mark.parametrize(
+    ("pass_phrase", "got"), [("close sesame", "wrong pass phrase"), ("", "locked, and no pass phrase")]
+)
+def test_a_pass_phrase_that_does_not_open_the_key(
+    refused, no_model, locked_key, monkeypatch, caplog, pass_phrase, got
+):
+    monkeypatch.setenv("COMFYUI_EMO_SIGNING_PASS_PHRASE", pass_phrase)
+    said = refused(**locked_key)
+    assert "key.pem" in said and got in said
+    assert "sesame" not in said + caplog.text
+
+
+def test_a_certificate_without_its_key(refused, no_model, locked_key):
+    assert "a signing certificate without a key" in refused(**{**locked_key, "signing_key": None})
 
 
 # --- the output ---

@@ -11,6 +11,7 @@ from small_families import SIDE_PX, shrink
 
 from comfyui_emo.cli import main
 from comfyui_emo.models.checkpoints.tables import family_named
+from comfyui_emo.steps import memory
 from comfyui_emo.steps.marking.verify import verify_file
 from comfyui_emo.steps.video_file import read_video
 
@@ -53,6 +54,17 @@ def test_a_converted_file_speaks_with_what_lies_beside_it(talk, tmp_path, out_fo
     from_folder = measured(out_folder / "talking.mp4", 24.0)
     assert talk(model=one, steps=1, no_marks=True, out=out_folder / "other.mp4") == 0
     assert (measured(out_folder / "other.mp4", 24.0).frames == from_folder.frames).all()
+
+
+def test_a_voice_too_long_for_the_memory_is_refused_before_it_is_encoded(
+    talk, tmp_path, out_folder, monkeypatch, capsys
+):
+    write_published(tmp_path / "model", SMALL["hallo"])
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 1000)
+    assert talk(model=tmp_path / "model", steps=1) == 2
+    said = capsys.readouterr().err
+    assert "0.00 GB free on cpu, for a voice of 0.0 minutes, all of which" in said
+    assert "step 1" not in said and list(out_folder.iterdir()) == []
 
 
 def test_what_the_model_lacks_is_listed_all_at_once(talk, tmp_path, out_folder, capsys):

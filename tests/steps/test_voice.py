@@ -1,6 +1,5 @@
 """Voices from files of every kind, and what bad ones get."""
 
-import logging
 import math
 import wave
 
@@ -11,7 +10,7 @@ import torch
 from PIL import Image
 
 from comfyui_emo.errors import InputError
-from comfyui_emo.steps.voice import Voice, normalise_loudness, open_voice, read_voice
+from comfyui_emo.steps.voice import Voice, open_voice, read_voice
 
 
 def click_track(count: int, at: int) -> np.ndarray:
@@ -206,33 +205,6 @@ def test_voice_is_mono_floating_point():
         Voice(torch.zeros(16000, dtype=torch.int16), 16000, "test")
 
 
-def test_loudness_counts_speech_and_not_pauses():
-    tone = 0.05 * torch.sin(torch.arange(16000) * 0.3)
-    with_pause = Voice(torch.cat([tone, torch.zeros(48000)]), 16000, "test")
-    levelled = normalise_loudness(with_pause, -20)
-    assert float(levelled.samples[:16000].square().mean().sqrt()) == pytest.approx(0.1, rel=0.01)
-
-
-def test_loudness_never_clips(caplog):
-    spiky = torch.full((16000,), 0.01)
-    spiky[100] = 0.5
-    with caplog.at_level(logging.INFO):
-        levelled = normalise_loudness(Voice(spiky, 16000, "test"), -10)
-    assert float(levelled.samples.abs().max()) == pytest.approx(1.0)
-    assert "gain held back" in caplog.text
-
-
-def test_silence_stays_silent(caplog):
-    silent = Voice(torch.zeros(16000), 16000, "test")
-    assert normalise_loudness(silent) is silent
-    assert "test is silent" in caplog.text
-
-
-def test_loudness_above_full_scale_is_refused():
-    with pytest.raises(InputError, match="target 3 dBFS"):
-        normalise_loudness(Voice(torch.zeros(16000), 16000, "test"), 3)
-
-
 # --- voices that stay in their file ---
 
 
@@ -265,12 +237,6 @@ def test_a_digest_tells_voices_and_levels_apart(write_sound, speech):
     assert len(digests) == 4
     in_memory = read_voice(path)
     assert in_memory.digest == read_voice(path).digest != in_memory.amplified(0.5).digest
-
-
-def test_loudness_of_a_voice_in_its_file(write_sound, speech):
-    path = write_sound("a.wav", speech, 44100)
-    in_file, in_memory = normalise_loudness(open_voice(path)), normalise_loudness(read_voice(path))
-    torch.testing.assert_close(heard(in_file), in_memory.samples)
 
 
 def test_a_file_that_changes_while_it_is_used_is_noticed(write_sound, speech):

@@ -18,9 +18,10 @@ from comfyui_emo.steps.marking.watermark import Watermark
 pytest.importorskip("c2pa")
 
 
-def encode(path, frames, **options):
+def encode(path, frames, index_first=False, **options):
     """Frames [N, H, W, 3] uint8 to a video."""
-    with av.open(str(path), "w") as container:
+    flags = {"movflags": "faststart"} if index_first else {}
+    with av.open(str(path), "w", options=flags) as container:
         stream = container.add_stream("libx264", rate=25, options=options)
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
@@ -36,7 +37,7 @@ def marked_frames() -> np.ndarray:
     return (Watermark(77).mark(plain) * 255).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
 
 
-def test_a_reencoded_file_keeps_its_watermark_alone(tmp_path, marked_frames, provenance):
+def test_a_reencoded_file_keeps_its_watermark_alone(tmp_path, marked_frames, provenance, capsys):
     encode(tmp_path / "a.mp4", marked_frames)
     sign_file(tmp_path / "a.mp4", "a.mp4", provenance, find_signing_key())
     with av.open(str(tmp_path / "a.mp4")) as container:
@@ -44,6 +45,8 @@ def test_a_reencoded_file_keeps_its_watermark_alone(tmp_path, marked_frames, pro
     encode(tmp_path / "b.mp4", frames, crf="28")
     found = verify_file(tmp_path / "b.mp4")
     assert (found.verdict, found.credentials.state, found.watermark.payload) == ("marked", "absent", 77)
+    assert main(["verify", str(tmp_path / "b.mp4")]) == 0
+    assert "Content Credentials: none" in capsys.readouterr().out
 
 
 def test_a_picture_of_one_frame(tmp_path, marked_frames):
@@ -51,15 +54,32 @@ def test_a_picture_of_one_frame(tmp_path, marked_frames):
     assert verify_file(tmp_path / "a.png").watermark.payload == 77
 
 
-@pytest.mark.parametrize("share", [0.5, 0.9])
-def test_a_video_cut_in_half(tmp_path, marked_frames, provenance, share):
-    encode(tmp_path / "a.mp4", marked_frames, movflags="faststart")
+@pytest.mark.parametrize(("share", "index_first"), [(0.5, False), (0.9, False), (0.5, True)])
+def test_a_video_cut_before_its_index_ends(
+    tmp_path, marked_frames, provenance, share, index_first, capsys
+):
+    encode(tmp_path / "a.mp4", marked_frames, index_first=index_first)
     sign_file(tmp_path / "a.mp4", "a.mp4", provenance, find_signing_key())
     content = (tmp_path / "a.mp4").read_bytes()
     (tmp_path / "a.mp4").write_bytes(content[: int(share * len(content))])
+    assert main(["verify", str(tmp_path / "a.mp4")]) == 5
+    said = capsys.readouterr().out
+    assert "not readable as mp4 or png" in said and "Content Credentials: unreadable" in said
+
+
+def test_a_video_cut_in_half_has_its_watermark_and_a_broken_seal(
+    tmp_path, marked_frames, provenance, capsys
+):
+    grain = np.random.default_rng(0).normal(0, 6, marked_frames.shape)
+    large = (marked_frames + grain).clip(0, 255).astype(np.uint8)
+    encode(tmp_path / "a.mp4", large, index_first=True, crf="8", g="6", bf="0")
+    sign_file(tmp_path / "a.mp4", "a.mp4", provenance, find_signing_key())
+    content = (tmp_path / "a.mp4").read_bytes()
+    (tmp_path / "a.mp4").write_bytes(content[: len(content) // 2])
     found = verify_file(tmp_path / "a.mp4")
-    assert found.verdict in ("unreadable", "tampered", "marked")
-    assert found.credentials.state in ("unreadable", "tampered")
+    assert (found.credentials.state, found.watermark.payload) == ("tampered", 77)
+    assert main(["verify", str(tmp_path / "a.mp4")]) == 4
+    assert "TAMPERED; something was changed after signing" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
