@@ -6,8 +6,8 @@ Informed embedding as of Miller, Doërr and Cox, "Applying informed coding and e
 high-capacity watermark" (IEEE Trans. Image Processing, 2004), with the linear correlation of "Improved spread
 spectrum" (Malvar and Florêncio, IEEE Trans. Signal Processing, 2003): the writer knows the picture and spends
 its energy only on chips that the reader would not yet see with the wanted sign and strength. A mark stays as
-long as its picture stays about the same: what stands still costs a video coder little, and noise averages out
-of it.
+long as its picture stays about the same, and goes with it when the camera moves: a mark that stands still or
+moves with its picture costs a video coder little, and noise averages out of it.
 """
 
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ...errors import InputError
+from .camera import FAR_CELLS, CameraTracker, moved, small_luma
 from .error_correction import PAYLOAD_BITS, encode_payload
 from .pattern import TILE, Pattern, detail, fold, loudness, luma_of, pattern, to_grid, unfold
 
@@ -69,8 +70,10 @@ class WatermarkPen:
 
     def __init__(self, payload: int):
         self._payload = Watermark(payload).payload
-        self._seen: Tensor | None = None
-        self._field, self._left = torch.zeros(1, 1, 1), 0
+        self._camera = CameraTracker()
+        # The picture that the mark was made for, and where the camera had it, in cells.
+        self._seen, self._seen_at = torch.zeros(1, 1, 1), torch.zeros(2)
+        self._field, self._left = torch.zeros(1, 1, 1, 1), 0
 
     def mark(self, frames: Tensor) -> Tensor:
         """The next frames with the mark in them.
@@ -92,18 +95,39 @@ class WatermarkPen:
         return torch.cat([self._mark_block(block) for block in marked.split(BLOCK_FRAMES)])
 
     def _mark_block(self, block: Tensor) -> Tensor:
-        height_px, width_px = block.shape[-2:]
-        grid = to_grid(luma_of(block.mean(0, keepdim=True)))
-        changed = self._seen is not None and float((grid - self._seen).abs().mean()) > _HELD_CHANGE
-        if self._left <= 0 or changed:
-            strength = _STRENGTH * min(1.0, (TILE / min(height_px, width_px)) ** _STRENGTH_FALLS)
-            field = _Embedder(grid, self._payload).solve(max(_LEAST_STRENGTH, strength))
-            self._field = F.interpolate(
-                field[None], size=(height_px, width_px), mode="bicubic", align_corners=False
-            )
-            self._seen, self._left = grid, HELD_FRAMES
+        places = self._camera.follow(small_luma(block))
+        still = bool((places == places[0]).all())
+        grid = to_grid(luma_of(block.mean(0, keepdim=True) if still else block[:1]))
+        if self._left <= 0 or self._is_another(grid, places[0]):
+            self._think(grid, places[0], block.shape[-2:])
         self._left -= len(block)
-        return (block + self._field / 255).clamp(0, 1)
+        cell_px = min(block.shape[-2:]) / TILE
+        shifts_px = ((places - self._seen_at) * cell_px).round().long().tolist()
+        if still:
+            return (block + _shifted(self._field, *shifts_px[0]) / 255).clamp(0, 1)
+        fields = torch.cat([_shifted(self._field, *shift) for shift in shifts_px])
+        return (block + fields / 255).clamp(0, 1)
+
+    def _is_another(self, grid: Tensor, place: Tensor) -> bool:
+        """Whether a picture [1, h, w] is no longer the one that the mark was made for."""
+        shift = place - self._seen_at
+        change = float((grid[0] - moved(self._seen[0], shift)).abs().mean())
+        return change > _HELD_CHANGE or float(shift.abs().max()) > FAR_CELLS
+
+    def _think(self, grid: Tensor, place: Tensor, size_px: torch.Size) -> None:
+        """Make the mark for a picture [1, h, w], its tile as far from where it began as the camera is."""
+        strength = _STRENGTH * min(1.0, (TILE / min(size_px)) ** _STRENGTH_FALLS)
+        at_cells = tuple(place.round().int().tolist())
+        field = _Embedder(grid, self._payload, at_cells).solve(max(_LEAST_STRENGTH, strength))
+        self._field = F.interpolate(field[None], size=size_px, mode="bicubic", align_corners=False)
+        self._seen, self._seen_at, self._left = grid, place, HELD_FRAMES
+
+
+def _shifted(field: Tensor, down_px: int, right_px: int) -> Tensor:
+    """A field [1, 1, H, W] carried by whole pixels, with zeros where it was not."""
+    if down_px == right_px == 0:
+        return field
+    return F.pad(field, (right_px, -right_px, down_px, -down_px))
 
 
 class _Embedder:
@@ -115,7 +139,9 @@ class _Embedder:
     gradient steps with momentum get close enough in ten steps.
     """
 
-    def __init__(self, grid: Tensor, payload: int):
+    def __init__(self, grid: Tensor, payload: int, at_cells: tuple[int, ...] = (0, 0)):
+        """The tile begins `at_cells` (down, right) of the picture's corner."""
+        self._at_cells = at_cells
         self._pattern: Pattern = pattern()
         details = detail(grid)
         self._loudness = loudness(details)  # [1, h, w]
@@ -127,7 +153,8 @@ class _Embedder:
 
     def _seen(self, whitened: Tensor) -> Tensor:
         """How strongly a reader of each window sees each value with its wanted sign, [W, V]."""
-        spectra = torch.fft.rfft2(fold(whitened * self._windows), norm="ortho")
+        tiles = fold(whitened * self._windows).roll([-cells for cells in self._at_cells], (1, 2))
+        spectra = torch.fft.rfft2(tiles, norm="ortho")
         return self._pattern.collect(spectra) * self._signs
 
     def _response(self, field: Tensor) -> Tensor:
@@ -136,7 +163,8 @@ class _Embedder:
     def _field(self, loads: Tensor) -> Tensor:
         """The mark [1, h, w] of loads [W, V]."""
         height, width = self._loudness.shape[-2:]
-        tiles = unfold(self._pattern.spread(loads * self._signs), height, width)
+        tiles = self._pattern.spread(loads * self._signs).roll(self._at_cells, (1, 2))
+        tiles = unfold(tiles, height, width)
         carried = (tiles * self._windows).sum(0, keepdim=True) / self._loudness
         spectrum = torch.fft.rfft2(detail(carried)) * self._band
         return torch.fft.irfft2(spectrum, s=(height, width))

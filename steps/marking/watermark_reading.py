@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .camera import CameraTracker, moved, small_luma
 from .error_correction import CHECK_BITS, CHIP_COUNT, decode_payload, encode_payload
 from .pattern import TILE, detail, fold, loudness, pattern, to_grid
 
@@ -25,6 +26,7 @@ FALSE_ALARM_BOUND = CANDIDATES * FIELDS / 2**CHECK_BITS
 """Chance of a reading from a file without a mark, 8.9e-7."""
 
 _BLOCK_FRAMES = 12  # whitened together
+_FARTHEST_CELLS = 2 * TILE  # that a moving camera is followed for
 _LEAST_SCORE = 4.5  # standard deviations; the largest of a whole surface of noise lies around 4
 _ZOOMS = 1.0155 ** np.arange(-2, 15)  # 0.97 to 1.24; a crop by 10% and back to the old size zooms by 1.11
 _ANGLES_DEGREES = np.arange(-3.0, 3.5)
@@ -65,24 +67,36 @@ class WatermarkReader:
     """Collects frames and reads the mark that they share."""
 
     def __init__(self) -> None:
-        self._sum: Tensor | None = None
+        self._camera = CameraTracker()
+        self._still: Tensor | None = None  # [h, w], the sum of all blocks where they lie
+        self._carried: list[tuple[Tensor, tuple[int, int]]] = []  # blocks, and where the camera had them
 
     def add(self, luma: Tensor) -> None:
         """Add frames [N, H, W] in grey levels 0..255, any number at a time, all of one size."""
         for block in luma.split(_BLOCK_FRAMES):
-            details = detail(to_grid(block.mean(0, keepdim=True)))
-            field = len(block) * (details / loudness(details))[0]
-            self._sum = field if self._sum is None else self._sum + field
+            places = self._camera.follow(small_luma(block))
+            field = _whitened(to_grid(block.mean(0, keepdim=True)), len(block))
+            self._still = field if self._still is None else self._still + field
+            at = places[0].round()
+            if not bool((places == at).all()):
+                pairs = zip(to_grid(block), places, strict=True)
+                together = torch.stack([moved(grid, at - place, "bicubic") for grid, place in pairs])
+                field = _whitened(together.mean(0, keepdim=True), len(block))
+            self._carried.append((field, (int(at[0]), int(at[1]))))
 
     def read(self) -> WatermarkReading | None:
         """The mark in the frames added so far; None if there is none that can be read."""
-        if self._sum is None:
+        if self._still is None:
             return None
-        places = sorted(_find_places(self._sum), key=lambda place: -place.score)
-        for place in places[:CANDIDATES]:
+        fields = [self._still]
+        if any(at != (0, 0) for _, at in self._carried):
+            fields.append(_brought_back(self._carried))
+        places = [(place, field) for field in fields for place in _find_places(field)]
+        places.sort(key=lambda found: -found[0].score)
+        for place, field in places[:CANDIDATES]:
             if place.score < _LEAST_SCORE:
                 break
-            chips = _chips_at(self._sum, place)
+            chips = _chips_at(field, place)
             payload = decode_payload(chips)
             if payload is not None:
                 agreement = float(np.mean(np.sign(chips) == encode_payload(payload)))
@@ -90,6 +104,24 @@ class WatermarkReader:
                     payload, place.score, agreement, place.mirrored, place.zoom, place.angle_degrees
                 )
         return None
+
+
+def _whitened(grid: Tensor, count: int) -> Tensor:
+    """What a reader sees of the mean [1, h, w] of so many pictures, [h, w]."""
+    details = detail(grid)
+    return count * (details / loudness(details))[0]
+
+
+def _brought_back(carried: list[tuple[Tensor, tuple[int, int]]]) -> Tensor:
+    """The sum of blocks [h, w], each where it was before the camera moved; too far ones are left out."""
+    near = [(field, at) for field, at in carried if max(map(abs, at)) <= _FARTHEST_CELLS]
+    down, right = ([at[axis] for _, at in near] for axis in (0, 1))
+    height, width = near[0][0].shape
+    whole = torch.zeros(height + max(down) - min(down), width + max(right) - min(right))
+    for field, at in near:
+        top, left = max(down) - at[0], max(right) - at[1]
+        whole[top : top + height, left : left + width] += field
+    return whole
 
 
 def _find_places(field: Tensor) -> list[_Place]:
