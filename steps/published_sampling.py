@@ -205,32 +205,42 @@ def _denoise_all(run: PublishedRun, state: WindowedState, keep: Keep) -> None:
 @torch.inference_mode()
 def _clip_by_clip(run: PublishedRun, state: SamplerState) -> Iterator[Tensor]:
     """Clip after clip; each sees the last frames of the one before as pictures, the first the portrait."""
-    networks, settings, timeline, portrait = run.networks, run.settings, run.timeline, run.portrait
-    config = networks.config
-    count, motion = config.temporal.frames_per_clip, config.temporal.motion_frames
+    config, timeline, portrait = run.networks.config, run.timeline, run.portrait
+    motion = config.temporal.motion_frames
     regions = _regions_of(run)
     mask = rectangle(widened(portrait.region, _MASK_MARGIN), portrait.side_px)
     mask = mask.expand(-1, config.locator.channels_in, -1, -1).to(run.rows)
     first = portrait.latents.expand(motion, -1, -1, -1)
     for index in range(state.clips_done, timeline.clip_count):
-        span = timeline.clip(index)
         seen = first if state.last is None else state.last[0].to(first)
-        pictures = torch.cat([portrait.latents, seen])
-        features = picture_features(networks, pictures, portrait.identity, run.guided)
-        tokens = networks.audio_projection(run.rows[:, span.first_frame : span.first_frame + count])
-        halves = prepare_halves(networks, features, tokens, mask, regions)
-
-        def on_step(step: int, clean: Tensor, clip: int = index + 1) -> None:
-            run.on_progress(Progress(clip, timeline.clip_count, step, settings.steps, clean))
-
-        noise = run.noise(state.noise, count)
-        latents = denoise_halves(
-            networks.backbone, noise, halves, run.scheduler(), settings.voice_guidance, on_step
-        )
+        noise = run.noise(state.noise, timeline.frames_per_clip)
+        latents = _denoise_clip(run, index, noise, seen, mask, regions)
         if index + 1 < timeline.clip_count:
             state.last = _as_pictures(run, latents[0, -motion:])[None].contiguous()
         state.clips_done += 1
-        yield latents[:, : span.kept_frames]
+        yield latents[:, : timeline.clip(index).kept_frames]
+
+
+def _denoise_clip(
+    run: PublishedRun, index: int, noise: Tensor, seen: Tensor, mask: Tensor, regions: VoiceRegions
+) -> Tensor:
+    """The latents of one clip [1, F, C, h, w]; all that its conditions took is free again.
+
+    seen: latents of the motion frames [n, C, h, w].
+    """
+    networks, settings, timeline = run.networks, run.settings, run.timeline
+    pictures = torch.cat([run.portrait.latents, seen])
+    features = picture_features(networks, pictures, run.portrait.identity, run.guided)
+    span = timeline.clip(index)
+    rows = run.rows[:, span.first_frame : span.first_frame + span.frame_count]
+    halves = prepare_halves(networks, features, networks.audio_projection(rows), mask, regions)
+
+    def on_step(step: int, clean: Tensor) -> None:
+        run.on_progress(Progress(index + 1, timeline.clip_count, step, settings.steps, clean))
+
+    return denoise_halves(
+        networks.backbone, noise, halves, run.scheduler(), settings.voice_guidance, on_step
+    )
 
 
 def _regions_of(run: PublishedRun) -> VoiceRegions:
