@@ -19,7 +19,8 @@ from ..steps.marking.terms import show_terms
 from ..steps.memory import frames_decoded_at_once
 from ..steps.model_card import describe_model
 from ..steps.portrait import Portrait, read_portrait
-from ..steps.talk import TalkRequest, part_count, talk
+from ..steps.published_memory import require_memory
+from ..steps.talk import TalkRequest, is_published, part_count, talk, talk_timeline
 from ..steps.timeline import Timeline, parse_fps
 from ..steps.video_file import check_output
 from ..steps.voice import VoiceFile, open_voice
@@ -57,7 +58,7 @@ def run(arguments: argparse.Namespace) -> str:
         defaults.fps if arguments.fps is None else arguments.fps,
         identity,
     )
-    at_once = frames_decoded_at_once(model.networks, device, request.sampling.guided)
+    at_once = _frames_at_once(model, request, device)
     model.networks.to(device)
     with progress_bar(part_count(model, request), request.sampling.steps) as on_progress:
         timeline = talk(
@@ -72,6 +73,15 @@ def run(arguments: argparse.Namespace) -> str:
             marking_settings(arguments),
         )
     return _summary(arguments.out, timeline, defaults, time.perf_counter() - started_s)
+
+
+def _frames_at_once(model: LoadedModel, request: TalkRequest, device: torch.device) -> int | None:
+    """How many frames to decode together; None: a clip's. InputError if the device has too little memory."""
+    guided = request.sampling.guided
+    if not is_published(model):
+        return frames_decoded_at_once(model.networks, device, guided)
+    require_memory(model, talk_timeline(model, request), device, guided)
+    return None
 
 
 def _open(arguments: argparse.Namespace, device: torch.device) -> LoadedModel:

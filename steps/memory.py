@@ -8,6 +8,7 @@ import logging
 import os
 import weakref
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -46,15 +47,18 @@ class MemoryNeed:
         weights: of all networks.
         clip: beside them, to sample a clip.
         decode_frame: beside the weights, to decode a frame.
+        video: beside all of them, what is held of the whole video and its voice.
     """
 
     weights: int
     clip: int
     decode_frame: int
+    video: int = 0
 
     def beside_weights(self, frames_at_once: int) -> int:
         """Peak beside the weights of a run that decodes so many frames together, work space included."""
-        return LIBRARIES + round(WORKSPACE * max(self.clip, frames_at_once * self.decode_frame))
+        working = max(self.clip, frames_at_once * self.decode_frame)
+        return LIBRARIES + self.video + round(WORKSPACE * working)
 
 
 class LivingTensors(TorchDispatchMode):
@@ -187,8 +191,7 @@ def frames_decoded_at_once(
     """
     frames = networks.config.temporal.frames_per_clip
     free = free_bytes(device) if free is None else free
-    # A published family's way of conditioning is its own; its need is not estimated.
-    if free is None or networks.config.audio.features != "resampled":
+    if free is None:
         return frames
     first = next(networks.parameters())
     need = estimate_memory(networks.config, guided, first.dtype)
@@ -207,6 +210,41 @@ def frames_decoded_at_once(
     if at_once < frames:
         log.info("%s free on %s: frames are decoded %d at a time", _gigabytes(free), device, at_once)
     return at_once
+
+
+def require_free(
+    estimate: Callable[[], MemoryNeed],
+    weights: int,
+    device: torch.device,
+    rest: str,
+    do: str,
+    free: int | None = None,
+) -> None:
+    """Compare a run's need with what its device has left; nothing is estimated where the device does not say.
+
+    Args:
+        estimate: gives the need.
+        weights: bytes of weights that the device does not hold yet.
+        device: that will compute.
+        rest: what the need beside weights and video is for, in words.
+        do: what to do where it does not fit.
+        free: bytes left on the device; None asks the device.
+
+    Raises:
+        InputError: it does not fit.
+    """
+    free = free_bytes(device) if free is None else free
+    if free is None:
+        return
+    need = estimate()
+    wanted = weights + need.beside_weights(1)
+    if wanted > free:
+        raise InputError(
+            got=f"{_gigabytes(free)} free on {device}, for a run that needs about {_gigabytes(wanted)} "
+            f"there: {_gigabytes(weights)} for weights, {_gigabytes(need.video)} for {rest}",
+            allowed="a device with as much free memory",
+            do=do,
+        )
 
 
 def _gigabytes(size: int) -> str:

@@ -45,14 +45,14 @@ class PublishedPortrait:
 
     Attributes:
         latents: [1, C, h, w] as the networks see them, scaled.
-        region: the face in the square picture.
-        side_px: its side.
+        region: the face in the picture.
+        size_px: (width, height) of the picture; the same where the voice is heard region by region.
         identity: a face embedding [1, E]; None: no known face.
     """
 
     latents: Tensor
     region: FaceRegion
-    side_px: int
+    size_px: tuple[int, int]
     identity: Tensor | None = None
 
     def to(self, like: Tensor) -> "PublishedPortrait":
@@ -105,17 +105,17 @@ def portrait_of(
     """A fitted portrait and its latents in the autoencoder's own scale, as the networks see them.
 
     Raises:
-        InputError: the picture is not square, or the embedding does not suit the model.
+        InputError: the picture is not square and the model wants one, or the embedding does not suit it.
     """
     height_px, width_px = fitted.pixels.shape[-2:]
-    if height_px != width_px:
+    if height_px != width_px and config.audio.place == "module":
         raise InputError(
             got=f"a picture of {width_px}x{height_px} pixels for {config.name}",
-            allowed="a square one, as the model was trained on",
+            allowed="a square one: this model hears the voice through masks of a square picture",
             do="set both sides of the model's picture to the same size",
         )
     check_face_embedding(identity, config)
-    return PublishedPortrait(latents * config.latent_scale, fitted.region, width_px, identity)
+    return PublishedPortrait(latents * config.latent_scale, fitted.region, (width_px, height_px), identity)
 
 
 def check_settings(settings: SamplingSettings, config: EmoConfig) -> None:
@@ -188,9 +188,9 @@ def _denoise_all(run: PublishedRun, state: WindowedState, keep: Keep) -> None:
     networks, settings, portrait = run.networks, run.settings, run.portrait
     features = picture_features(networks, portrait.latents, portrait.identity, run.guided)
     if networks.config.locator.reads == "face":
-        mask = rectangle(widened(portrait.region, _MASK_MARGIN), portrait.side_px)
+        mask = rectangle(widened(portrait.region, _MASK_MARGIN), *portrait.size_px)
     else:
-        mask = key_point_drawing(portrait.region, portrait.side_px)
+        mask = key_point_drawing(portrait.region, *portrait.size_px)
     conditions = WindowedConditions(
         networks,
         prepare_halves(networks, features, None, None),
@@ -211,37 +211,47 @@ def _denoise_all(run: PublishedRun, state: WindowedState, keep: Keep) -> None:
 @torch.inference_mode()
 def _clip_by_clip(run: PublishedRun, state: SamplerState) -> Iterator[Tensor]:
     """Clip after clip; each sees the last frames of the one before as pictures, the first the portrait."""
-    networks, settings, timeline, portrait = run.networks, run.settings, run.timeline, run.portrait
-    config = networks.config
-    count, motion = config.temporal.frames_per_clip, config.temporal.motion_frames
+    config, timeline, portrait = run.networks.config, run.timeline, run.portrait
+    motion = config.temporal.motion_frames
     regions = _regions_of(run)
-    mask = rectangle(widened(portrait.region, _MASK_MARGIN), portrait.side_px)
+    mask = rectangle(widened(portrait.region, _MASK_MARGIN), *portrait.size_px)
     mask = mask.expand(-1, config.locator.channels_in, -1, -1).to(run.rows)
     first = portrait.latents.expand(motion, -1, -1, -1)
     for index in range(state.clips_done, timeline.clip_count):
-        span = timeline.clip(index)
         seen = first if state.last is None else state.last[0].to(first)
-        pictures = torch.cat([portrait.latents, seen])
-        features = picture_features(networks, pictures, portrait.identity, run.guided)
-        tokens = networks.audio_projection(run.rows[:, span.first_frame : span.first_frame + count])
-        halves = prepare_halves(networks, features, tokens, mask, regions)
-
-        def on_step(step: int, clean: Tensor, clip: int = index + 1) -> None:
-            run.on_progress(Progress(clip, timeline.clip_count, step, settings.steps, clean))
-
-        noise = run.noise(state.noise, count)
-        latents = denoise_halves(
-            networks.backbone, noise, halves, run.scheduler(), settings.voice_guidance, on_step
-        )
+        noise = run.noise(state.noise, timeline.frames_per_clip)
+        latents = _denoise_clip(run, index, noise, seen, mask, regions)
         if index + 1 < timeline.clip_count:
             state.last = _as_pictures(run, latents[0, -motion:])[None].contiguous()
         state.clips_done += 1
-        yield latents[:, : span.kept_frames]
+        yield latents[:, : timeline.clip(index).kept_frames]
+
+
+def _denoise_clip(
+    run: PublishedRun, index: int, noise: Tensor, seen: Tensor, mask: Tensor, regions: VoiceRegions
+) -> Tensor:
+    """The latents of one clip [1, F, C, h, w]; all that its conditions took is free again.
+
+    seen: latents of the motion frames [n, C, h, w].
+    """
+    networks, settings, timeline = run.networks, run.settings, run.timeline
+    pictures = torch.cat([run.portrait.latents, seen])
+    features = picture_features(networks, pictures, run.portrait.identity, run.guided)
+    span = timeline.clip(index)
+    rows = run.rows[:, span.first_frame : span.first_frame + span.frame_count]
+    halves = prepare_halves(networks, features, networks.audio_projection(rows), mask, regions)
+
+    def on_step(step: int, clean: Tensor) -> None:
+        run.on_progress(Progress(index + 1, timeline.clip_count, step, settings.steps, clean))
+
+    return denoise_halves(
+        networks.backbone, noise, halves, run.scheduler(), settings.voice_guidance, on_step
+    )
 
 
 def _regions_of(run: PublishedRun) -> VoiceRegions:
     portrait, levels = run.portrait, len(run.networks.config.spatial.channels)
-    regions = voice_regions(portrait.region, lip_region(portrait.region), portrait.side_px, levels)
+    regions = voice_regions(portrait.region, lip_region(portrait.region), portrait.size_px[0], levels)
     return VoiceRegions(tuple(mask.to(run.rows) for mask in regions.masks), regions.weights)
 
 

@@ -147,3 +147,14 @@ def test_a_model_without_identity_projection_takes_no_embedding(talk, tmp_path, 
     text = capsys.readouterr().err
     assert f"a face embedding for {name or 'tiny'}, which has no identity projection" in text
     assert list(out_folder.iterdir()) == []
+
+
+def test_a_device_without_the_memory_is_refused_before_anything_is_sampled(
+    talk, tmp_path, out_folder, monkeypatch, capsys
+):
+    write_published(tmp_path / "model", SMALL["echomimic"])
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 1_000_000)
+    assert talk(model=tmp_path / "model") == 2
+    said = capsys.readouterr().err
+    assert "0.00 GB free on cpu, for a run that needs about " in said and "for 0 s of voice" in said
+    assert "step 1" not in said and list(out_folder.iterdir()) == []
