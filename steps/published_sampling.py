@@ -45,14 +45,14 @@ class PublishedPortrait:
 
     Attributes:
         latents: [1, C, h, w] as the networks see them, scaled.
-        region: the face in the square picture.
-        side_px: its side.
+        region: the face in the picture.
+        size_px: (width, height) of the picture; the same where the voice is heard region by region.
         identity: a face embedding [1, E]; None: no known face.
     """
 
     latents: Tensor
     region: FaceRegion
-    side_px: int
+    size_px: tuple[int, int]
     identity: Tensor | None = None
 
     def to(self, like: Tensor) -> "PublishedPortrait":
@@ -105,17 +105,17 @@ def portrait_of(
     """A fitted portrait and its latents in the autoencoder's own scale, as the networks see them.
 
     Raises:
-        InputError: the picture is not square, or the embedding does not suit the model.
+        InputError: the picture is not square and the model wants one, or the embedding does not suit it.
     """
     height_px, width_px = fitted.pixels.shape[-2:]
-    if height_px != width_px:
+    if height_px != width_px and config.audio.place == "module":
         raise InputError(
             got=f"a picture of {width_px}x{height_px} pixels for {config.name}",
-            allowed="a square one, as the model was trained on",
+            allowed="a square one: this model hears the voice through masks of a square picture",
             do="set both sides of the model's picture to the same size",
         )
     check_face_embedding(identity, config)
-    return PublishedPortrait(latents * config.latent_scale, fitted.region, width_px, identity)
+    return PublishedPortrait(latents * config.latent_scale, fitted.region, (width_px, height_px), identity)
 
 
 def check_settings(settings: SamplingSettings, config: EmoConfig) -> None:
@@ -182,9 +182,9 @@ def _denoise_all(run: PublishedRun, state: WindowedState, keep: Keep) -> None:
     networks, settings, portrait = run.networks, run.settings, run.portrait
     features = picture_features(networks, portrait.latents, portrait.identity, run.guided)
     if networks.config.locator.reads == "face":
-        mask = rectangle(widened(portrait.region, _MASK_MARGIN), portrait.side_px)
+        mask = rectangle(widened(portrait.region, _MASK_MARGIN), *portrait.size_px)
     else:
-        mask = key_point_drawing(portrait.region, portrait.side_px)
+        mask = key_point_drawing(portrait.region, *portrait.size_px)
     conditions = WindowedConditions(
         networks,
         prepare_halves(networks, features, None, None),
@@ -208,7 +208,7 @@ def _clip_by_clip(run: PublishedRun, state: SamplerState) -> Iterator[Tensor]:
     config, timeline, portrait = run.networks.config, run.timeline, run.portrait
     motion = config.temporal.motion_frames
     regions = _regions_of(run)
-    mask = rectangle(widened(portrait.region, _MASK_MARGIN), portrait.side_px)
+    mask = rectangle(widened(portrait.region, _MASK_MARGIN), *portrait.size_px)
     mask = mask.expand(-1, config.locator.channels_in, -1, -1).to(run.rows)
     first = portrait.latents.expand(motion, -1, -1, -1)
     for index in range(state.clips_done, timeline.clip_count):
@@ -245,7 +245,7 @@ def _denoise_clip(
 
 def _regions_of(run: PublishedRun) -> VoiceRegions:
     portrait, levels = run.portrait, len(run.networks.config.spatial.channels)
-    regions = voice_regions(portrait.region, lip_region(portrait.region), portrait.side_px, levels)
+    regions = voice_regions(portrait.region, lip_region(portrait.region), portrait.size_px[0], levels)
     return VoiceRegions(tuple(mask.to(run.rows) for mask in regions.masks), regions.weights)
 
 

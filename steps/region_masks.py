@@ -29,9 +29,9 @@ def lip_region(face: FaceRegion) -> FaceRegion:
     )
 
 
-def rectangle(region: FaceRegion, side_px: int) -> Tensor:
-    """A box as mask [1, 1, side, side] in a square picture, clipped to it."""
-    return face_mask(region.clamped(side_px, side_px), side_px, side_px)
+def rectangle(region: FaceRegion, width_px: int, height_px: int) -> Tensor:
+    """A box as mask [1, 1, height, width] in a picture of this size, clipped to it."""
+    return face_mask(region.clamped(width_px, height_px), height_px, width_px)
 
 
 def voice_regions(
@@ -53,8 +53,8 @@ def voice_regions(
         weights: of the three.
     """
     side = side_px // 8
-    soft_face = _soft(rectangle(widened(face, 1.2), side_px), side, 51)
-    soft_lips = _soft(rectangle(widened(lips, 2.0), side_px), side, 31)
+    soft_face = _soft(rectangle(widened(face, 1.2), side_px, side_px), side, 51)
+    soft_lips = _soft(rectangle(widened(lips, 2.0), side_px, side_px), side, 31)
     shares = torch.cat([1 - soft_face, (soft_face - soft_lips).clamp(min=0), soft_lips])  # [3, 1, side, side]
     masks = []
     for depth in range(levels):
@@ -79,15 +79,15 @@ def _soft(mask: Tensor, side: int, kernel: int) -> Tensor:
     return ((blurred - low) / (high - low).clamp(min=1e-6) * 255).floor() / 255
 
 
-def key_point_drawing(face: FaceRegion, side_px: int) -> Tensor:
-    """Eyes and nose of an upright face, drawn as a V [1, 3, side, side] in 0..1.
+def key_point_drawing(face: FaceRegion, width_px: int, height_px: int) -> Tensor:
+    """Eyes and nose of an upright face, drawn as a V [1, 3, height, width] in 0..1.
 
     Two sticks lead from the eyes to the nose, and a disc of 4 pixels lies on each point (V-Express, arXiv
     2406.02511); the points come from the box's proportions.
     """
     points = [(face.x + x * face.width, face.y + y * face.height) for x, y in _KEY_POINTS]
-    rows, columns = torch.meshgrid(torch.arange(side_px), torch.arange(side_px), indexing="ij")
-    drawing = torch.zeros(1, 3, side_px, side_px)
+    rows, columns = torch.meshgrid(torch.arange(height_px), torch.arange(width_px), indexing="ij")
+    drawing = torch.zeros(1, 3, height_px, width_px)
     nose = torch.tensor(points[2])
     for point, colour in zip(points[:2], _POINT_COLOURS[:2], strict=True):
         eye = torch.tensor(point)

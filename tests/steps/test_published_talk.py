@@ -1,5 +1,6 @@
 """From a picture and a voice to frames with models of published weights, at the recordings' size."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import torch
 from families import SMALL_ECHOMIMIC, SMALL_HALLO, SMALL_V_EXPRESS, load_module, small_networks
 from small_families import small_autoencoder, small_voice_encoder_config
 
-from comfyui_emo.errors import WeightsError
+from comfyui_emo.errors import InputError, WeightsError
 from comfyui_emo.models.checkpoints.emo import LoadedModel
 from comfyui_emo.models.spectrogram_encoder import SpectrogramEncoder, SpectrogramEncoderConfig
 from comfyui_emo.models.voice_encoder import VoiceEncoder
@@ -75,6 +76,40 @@ def test_what_is_missing_beside_the_model_is_named():
         frames_of(model, request(model))
 
 
+def of_size(model: LoadedModel, width_px: int, height_px: int) -> LoadedModel:
+    """The same model for pictures of another size."""
+    defaults = replace(model.config.defaults, width_px=width_px, height_px=height_px)
+    model.networks.config = replace(model.config, defaults=defaults)
+    return model
+
+
+@pytest.mark.parametrize("family", [SMALL_ECHOMIMIC, SMALL_V_EXPRESS], ids=lambda f: f.name)
+def test_pictures_need_not_be_square_where_the_voice_has_no_regions(family, monkeypatch):
+    model = complete(family)
+    monkeypatch.setattr(model.networks, "config", model.config)  # the networks are shared by all tests
+    model = of_size(model, 64, 128)
+    frames = frames_of(model, request(model))
+    assert frames.shape[1:] == (3, 128, 64) and bool(frames.isfinite().all())
+    low = replace(request(model), region=FaceRegion(30, 40, 60, 80))  # the picture is cut out elsewhere
+    assert not torch.equal(frames, frames_of(model, low))
+
+
+def test_hallo_wants_a_square_picture(monkeypatch):
+    model = complete(SMALL_HALLO)
+    monkeypatch.setattr(model.networks, "config", model.config)
+    model = of_size(model, 64, 128)
+    with pytest.raises(InputError, match="a picture of 64x128 pixels for hallo.*a square one.*both sides"):
+        frames_of(model, request(model))
+
+
+def test_a_face_embedding_of_another_shape_is_refused_before_it_runs():
+    model = complete(SMALL_HALLO)
+    for shape in ((1, 512), (16,), (2, 16)):
+        given = replace(request(model), identity=torch.zeros(shape))
+        with pytest.raises(InputError, match=r"a face embedding of shape .* for hallo.*\[1, 16\]"):
+            frames_of(model, given)
+
+
 def test_the_three_masks_share_out_the_picture():
     face = FACE.scaled(4, 4)
     regions = voice_regions(face, lip_region(face), 512, 4)
@@ -88,7 +123,7 @@ def test_the_three_masks_share_out_the_picture():
 
 
 def test_the_drawing_of_key_points_is_a_v_in_three_colours():
-    drawing = key_point_drawing(FACE, 128)[0]
+    drawing = key_point_drawing(FACE, 128, 128)[0]
     left, right, nose = (49, 52), (70, 52), (60, 69)
     for (x, y), channel in ((left, 0), (right, 1), (nose, 2)):
         assert drawing[:, y, x].argmax() == channel and float(drawing[channel, y, x]) == 1
