@@ -89,7 +89,7 @@ def estimate_published(networks: EmoNetworks, timeline: Timeline, guided: bool) 
     """
     config, dtype = networks.config, networks.backbone.dtype
     weights = sum(part.numel() * part.element_size() for part in networks.parameters())
-    sizes = networks.autoencoder.vae.config  # type: ignore[union-attr]
+    sizes: Any = networks.autoencoder.vae.config  # type: ignore[union-attr]
     decode = _decoding(config, tuple(sizes["block_out_channels"]), sizes["norm_num_groups"])
     count = generated_frame_count(config, timeline)
     samples = round(timeline.duration_s * SAMPLE_RATE_HZ)

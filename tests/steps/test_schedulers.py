@@ -1,5 +1,7 @@
 """What schedulers remember from step to step, through a file."""
 
+from typing import Any
+
 import pytest
 import torch
 from safetensors.torch import load, save
@@ -10,8 +12,8 @@ from comfyui_emo.steps.schedulers import SCHEDULER_NAMES, make_scheduler, recall
 STEPS = 6
 
 
-def fresh(name: str):
-    scheduler = make_scheduler(name, DiffusionConfig())
+def fresh(name: str) -> Any:
+    scheduler: Any = make_scheduler(name, DiffusionConfig())
     scheduler.set_timesteps(STEPS)
     return scheduler
 
