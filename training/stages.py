@@ -76,7 +76,7 @@ VIDEO_STAGE = StageConfig(
     name="video",
     trains=lambda name: not _is_speed(name),
     records=3,
-    image_share=0.4,
+    image_share=0.65,
     gives_speed=False,
     learning_rate=1.2e-3,
 )

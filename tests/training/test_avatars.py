@@ -275,4 +275,4 @@ def test_weights_on_latents_are_those_on_pixels():
     fine, coarse = mouth_and_eye_weights(states, 128), mouth_and_eye_weights(states, 16)
     assert coarse.shape == (4, 1, 16, 16)
     pooled = torch.nn.functional.avg_pool2d(fine, 8)
-    assert (pooled - coarse).abs().mean() < 0.1 and fine.min() >= 1 and fine.max() <= 8
+    assert (pooled - coarse).abs().mean() < 0.03 * fine.mean() and fine.min() >= 1 and fine.max() <= 11

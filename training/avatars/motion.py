@@ -186,7 +186,7 @@ def face_box(states: Tensor) -> tuple[float, float, float, float]:
 def mouth_and_eye_weights(states: Tensor, size: int) -> Tensor:
     """Weights [T, 1, size, size] for a loss over pictures or latents.
 
-    1 in general, about 2.5 on the face, 6 at its mouth and 5 at its eyes: small parts that all look at.
+    1 in general, about 2.5 on the face, 6 at its mouth and 10 at its eyes: small parts that all look at.
 
     The regions are wide enough for every avatar and move with the head.
     """
@@ -202,4 +202,4 @@ def mouth_and_eye_weights(states: Tensor, size: int) -> Tensor:
     mouth = region(0.34, 0.42, 0.31, 0.20)
     eyes = region(-0.11, 0.36, 0.38, 0.17)
     face = region(0.08, 0.2, 0.52, 0.56)
-    return (1 + 1.5 * face + 3.5 * mouth + 2.5 * eyes).unsqueeze(1)
+    return (1 + 1.5 * face + 3.5 * mouth + 7.5 * eyes).unsqueeze(1)
