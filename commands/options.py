@@ -168,14 +168,14 @@ def _add_sampling_options(parser: argparse.ArgumentParser) -> "argparse._Argumen
         type=int,
         metavar="N",
         help="denoising steps of a clip, 1 to 1000; the time a video takes grows with them (default: "
-        "the model's, 6 for the bundled one)",
+        "the model's, 8 for the bundled one)",
     )
     group.add_argument(
         "--guidance",
         type=number,
         metavar="G",
-        help="how strongly the mouth follows the voice, 1 to 20: 1 is off and saves half of the "
-        "sampler's work, too much exaggerates (default: the model's, 1.5 for the bundled one)",
+        help="how strongly the mouth follows the voice, 1 to 20: 1 is off and saves the second pass of "
+        "each guided step, too much exaggerates (default: the model's, 1.5 for the bundled one)",
     )
     group.add_argument(
         "--scheduler",
