@@ -15,8 +15,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
 
-# How long an example takes is the machine's affair, and no test's.
-settings.register_profile("untimed", deadline=None)
+# How long an example takes is the machine's affair, and no test's. The same examples every time, so that the
+# same code passes twice.
+settings.register_profile("untimed", deadline=None, derandomize=True)
 settings.load_profile("untimed")
 
 @pytest.fixture(autouse=True, scope="session")
