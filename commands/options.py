@@ -8,6 +8,7 @@ from .marking_options import add_marking_options
 
 STYLES = ("calm", "normal", "active")
 SCHEDULERS = ("ddim", "dpm++", "unipc", "euler")
+EVALUATION_PARTS = ("figures", "mechanisms", "drift")
 
 
 def number(text: str) -> float:
@@ -240,6 +241,21 @@ def add_evaluate_options(parser: argparse.ArgumentParser) -> None:
         default=[0, 1, 2],
         metavar="N",
         help="make every clip once with each of these seeds; their spread is reported (default: 0 1 2)",
+    )
+    group.add_argument(
+        "--parts",
+        nargs="+",
+        choices=EVALUATION_PARTS,
+        default=["figures"],
+        metavar="PART",
+        help="figures: every clip against the truth; mechanisms: 8 clips with one condition changed or left "
+        "out at a time; drift: a minute's last seconds against its first (default: figures)",
+    )
+    group.add_argument(
+        "--recording",
+        type=Path,
+        metavar="FILE",
+        help="also let avatars say the first 20 s of this voice: their mouths against its loudness",
     )
     _add_sampling_options(parser)
     _add_machine_options(parser)

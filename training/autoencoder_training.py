@@ -37,14 +37,15 @@ def reconstruction_terms(
 
 
 def picture_terms(decoded: Tensor, pixels: Tensor, weights: Tensor) -> dict[str, Tensor]:
-    """Loss terms of a batch: weighted L1 and L2 of the pixels, and L1 of their gradients.
+    """Loss terms of a batch: weighted L1 and L2 of the pixels, and weighted L1 of their gradients.
 
     decoded, pixels: [B, 3, S, S] in 0..1, weights: [B, 1, S, S], larger on mouth and eyes.
     """
     error = decoded - pixels
     absolute = (weights * error.abs()).mean()
     squared = (weights * error.square()).mean()
-    edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
+    across, down = error.diff(dim=-1).abs() * weights[..., 1:], error.diff(dim=-2).abs() * weights[..., 1:, :]
+    edges = across.mean() + down.mean()
     return {"loss": absolute + 4 * squared + edges, "mse": error.detach().square().mean()}
 
 

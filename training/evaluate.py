@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from PIL import Image
@@ -14,35 +14,18 @@ from ..errors import InputError
 from .avatars.state import STATE
 from .detector import AvatarDetector
 from .evaluation_set import EvaluationSet
-from .figures import lag_correlations
+from .face_areas import eye_weights
+from .figures import lag_correlations, weighted_psnr_db
+from .generation import Generate
 from .measure import Evaluator
 from .pictures import to_bytes
 
 logger = logging.getLogger(__name__)
 
 _RECONSTRUCTED_AT_ONCE = 25
+_RECONSTRUCTED_EVERY = 10  # frames between those that the autoencoder itself is judged by
 _SHEET_COLUMNS = 8
 _SHEET_ROWS = 8
-
-
-class Generate(Protocol):
-    """Makes the video of one voice; the caller wires it to the model that is evaluated."""
-
-    def __call__(
-        self,
-        *,
-        portrait_pixels: Tensor,
-        samples: Tensor,
-        sample_rate_hz: int,
-        region: tuple[float, float, float, float],
-        speed: float,
-        seed: int,
-    ) -> Tensor:
-        """Portrait [1, 3, S, S] in 0..1 and voice float32 [N] -> frames [T, 3, S, S] in 0..1 at 25 fps.
-
-        region: where the face may move, (x0, y0, x1, y1) in 0..1; speed: head speed in degrees per frame.
-        """
-        ...
 
 
 @dataclass(frozen=True)
@@ -101,6 +84,23 @@ def _reconstructed(videos: Iterator[Tensor], reconstruct: Callable[[Tensor], Ten
         yield torch.cat([reconstruct(chunk) for chunk in frames.split(_RECONSTRUCTED_AT_ONCE)])
 
 
+def reconstruction_figures(
+    evaluation_set: EvaluationSet, reconstruct: Callable[[Tensor], Tensor], size_px: int
+) -> dict[str, float]:
+    """PSNR in dB of the true videos through the autoencoder: of whole pictures, and around the eyes."""
+    whole, eyes = [], []
+    for clip in range(len(evaluation_set)):
+        truth = evaluation_set.truth(clip, size_px)[::_RECONSTRUCTED_EVERY]
+        through = reconstruct(truth).clamp(0, 1)
+        looked_at = eye_weights(evaluation_set.states[clip, ::_RECONSTRUCTED_EVERY], size_px)
+        whole.append(weighted_psnr_db(through, truth, torch.ones_like(looked_at)))
+        eyes.append(weighted_psnr_db(through, truth, looked_at))
+    return {
+        "autoencoder_psnr_db": float(torch.cat(whole).mean()),
+        "autoencoder_eyes_psnr_db": float(torch.cat(eyes).mean()),
+    }
+
+
 def _other_voice_correlations(
     generate: Generate, evaluation_set: EvaluationSet, detector: AvatarDetector, settings: EvaluationSettings
 ) -> dict[str, float]:
@@ -141,7 +141,8 @@ def evaluate_model(
 
     Returns:
         JSON-able: "figures" (mean over the seeds), "spread" (largest minus smallest over the seeds), "truth"
-        and "truth_through_autoencoder" (the same figures of the true videos: the ceiling), "settings".
+        and "truth_through_autoencoder" (the same figures of the true videos: the ceiling), "autoencoder" (how
+        near the way through it comes to the truth), "settings".
     """
     evaluator = Evaluator(evaluation_set, detector, settings.frames_per_clip, settings.size_px)
     truth = evaluator.truth_figures()
@@ -164,6 +165,7 @@ def evaluate_model(
         "spread": spread,
         "truth": truth,
         "truth_through_autoencoder": ceiling,
+        "autoencoder": reconstruction_figures(evaluation_set, reconstruct, settings.size_px),
         "settings": {
             **asdict(settings),
             "clips": len(evaluation_set),

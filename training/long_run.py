@@ -51,14 +51,24 @@ class LongRun:
     Attributes:
         voices: the held-out set, every clip of it with that one avatar.
         parts: how many clips long the video is.
+        parts_of_a_stretch: clips of the first and of the last stretch.
     """
 
     voices: EvaluationSet
     parts: int
+    parts_of_a_stretch: int
 
     @classmethod
-    def of(cls, evaluation_set: EvaluationSet, minutes: float, avatar: int = 0) -> "LongRun":
+    def of(
+        cls,
+        evaluation_set: EvaluationSet,
+        minutes: float,
+        avatar: int = 0,
+        stretch_s: float = LONGEST_STRETCH_S,
+    ) -> "LongRun":
         """A run of about so many minutes, in whole clips of the set.
+
+        The first and the last stretch are `stretch_s` long, or a quarter of a shorter run.
 
         Raises:
             InputError: fewer than four clips of the set, or no such avatar.
@@ -77,7 +87,7 @@ class LongRun:
             identities=evaluation_set.identities.select(same),
             portrait_states=evaluation_set.portrait_states[same],
         )
-        return cls(voices, parts)
+        return cls(voices, parts, max(1, min(round(stretch_s / seconds), parts // 4)))
 
     @property
     def samples(self) -> Tensor:
@@ -88,12 +98,6 @@ class LongRun:
         """The clip of the set that a part says."""
         last = self.parts - self.parts_of_a_stretch
         return (part - last if part >= last else part) % len(self.voices)
-
-    @property
-    def parts_of_a_stretch(self) -> int:
-        """Clips of the first and of the last stretch: a minute, or a quarter of a shorter run."""
-        part_s = self.voices.samples.shape[1] / self.voices.sample_rate_hz
-        return max(1, min(round(LONGEST_STRETCH_S / part_s), self.parts // 4))
 
     def measure(self, frames: Iterable[Tensor], detector: AvatarDetector) -> dict[str, Any]:
         """The first and the last stretch of a video, and the last minus the first.

@@ -13,14 +13,17 @@ from ..steps.schedulers import signal_levels
 from .batches import Batch, as_single_images, box_masks
 from .stages import StageConfig
 
-# Of the logit-normal distribution; a little above 0 leans towards noise.
-_MIDDLE_CENTRE = 0.3
+# Of the logit-normal distribution of single images; a little above 0 leans towards noise.
+_IMAGE_CENTRE = 0.3
+_SEAM_FRAMES = 1.5  # over which a clip's first frames lose what they count more
 
 
-def draw_timesteps(count: int, levels: int, middle_share: float, generator: torch.Generator) -> Tensor:
+def draw_timesteps(
+    count: int, levels: int, middle_share: float, centre: float, generator: torch.Generator
+) -> Tensor:
     """Timesteps [count] in 0..levels - 1, a share of them mostly from the middle (see `StageConfig`)."""
     even = torch.rand(count, generator=generator)
-    middle = torch.sigmoid(_MIDDLE_CENTRE + torch.randn(count, generator=generator))
+    middle = torch.sigmoid(centre + torch.randn(count, generator=generator))
     chosen = torch.where(torch.rand(count, generator=generator) < middle_share, middle, even)
     return (chosen * levels).long().clamp(max=levels - 1)
 
@@ -40,10 +43,14 @@ class StageLoss(nn.Module):
         self.kernel = noise_kernel(networks.config.diffusion.noise_correlation_frames)
 
     def forward(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        timesteps = draw_timesteps(batch.clips, len(self.levels), self.stage.middle_share, generator)
+        stage = self.stage
+        centre = _IMAGE_CENTRE if batch.motion is None else stage.clip_centre
+        timesteps = draw_timesteps(batch.clips, len(self.levels), stage.middle_share, centre, generator)
         noisy, velocity, predicted = self._denoise(batch, timesteps, generator)
         squared = (predicted - velocity).square()
         weighted = squared * self.channel_weights * _as_clips(batch.weights, squared)
+        if batch.motion is not None:
+            weighted = weighted * seam_weights(squared.shape[1], stage.seam_weight).view(-1, 1, 1, 1)
         return {"loss": weighted.mean(), "velocity_mse": squared.detach().mean()}
 
     @torch.no_grad()
@@ -116,6 +123,11 @@ class StageLoss(nn.Module):
         kept = _kept(records, self.stage.motion_dropout, generator)[:, None, None, None, None]
         features = self.networks.reference_net(noisy.flatten(0, 1))
         return tuple(site.output.unflatten(0, (records, count)) * kept for site in features)
+
+
+def seam_weights(frame_count: int, seam_weight: float) -> Tensor:
+    """What the frames of a clip count in the loss [F]: the first 1 + seam_weight, the last about 1."""
+    return 1 + seam_weight * torch.exp(-torch.arange(frame_count) / _SEAM_FRAMES)
 
 
 def _as_clips(weights: Tensor, like: Tensor) -> Tensor:

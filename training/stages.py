@@ -1,8 +1,9 @@
 """The three stages of the paper's training (section 3.4), as data.
 
 Departures from the paper, each measured to help the small model: the voice is on from stage 1 (without it the
-mouth of a target is chance, and the image model learns to blur it), and a part of stage 2's batches stays
-single images (sharpness is lost otherwise).
+mouth of a target is chance, and the image model learns to blur it), a part of stage 2's batches stays
+single images (sharpness is lost otherwise), and stage 2 is told the head's speed (a stage of its own for the
+speed layers, short as it has to be here, cost the face more than it taught them).
 """
 
 from collections.abc import Callable
@@ -31,6 +32,9 @@ class StageConfig:
         motion_noise: deviation of the noise on motion frames; at run time they are generated, not true.
         middle_share: share of the timesteps that are drawn from the middle (logit-normal, as Esser et al.
             2024), where the pose is seen and the face has to come from the portrait; the rest is even.
+        clip_centre: of that logit-normal for clips; towards noise, where only motion frames tell the pose.
+        seam_weight: what a clip's first frame counts more than its last in the loss. It has to go on from
+            the motion frames, and the eye sees where it does not.
     """
 
     name: str
@@ -45,6 +49,8 @@ class StageConfig:
     motion_dropout: float = 0.2
     motion_noise: float = 0.1
     middle_share: float = 0.7
+    clip_centre: float = 0.8
+    seam_weight: float = 2.0
 
     def __post_init__(self) -> None:
         shares = (self.image_share, self.voice_dropout, self.portrait_dropout, self.motion_dropout)
@@ -60,10 +66,6 @@ def _is_temporal(name: str) -> bool:
     return ".motion_modules." in name
 
 
-def _is_speed(name: str) -> bool:
-    return _is_temporal(name) and ".speed." in name
-
-
 IMAGE_STAGE = StageConfig(
     name="image",
     trains=lambda name: not _is_temporal(name),
@@ -74,10 +76,10 @@ IMAGE_STAGE = StageConfig(
 )
 VIDEO_STAGE = StageConfig(
     name="video",
-    trains=lambda name: not _is_speed(name),
+    trains=lambda name: True,
     records=3,
-    image_share=0.65,
-    gives_speed=False,
+    image_share=0.4,
+    gives_speed=True,
     learning_rate=1.2e-3,
 )
 SPEED_STAGE = StageConfig(

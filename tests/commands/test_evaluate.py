@@ -9,6 +9,7 @@ from PIL import Image
 
 from comfyui_emo.cli import main
 from comfyui_emo.commands import evaluate as command
+from comfyui_emo.commands import evaluate_parts
 
 FIGURES = {"mouth_opening_correlation": 0.5, "identified_of_8": 1.0}
 
@@ -52,7 +53,7 @@ def evaluated(monkeypatch):
 
     monkeypatch.setattr(command, "EvaluationSet", HeldOut)
     monkeypatch.setattr(command, "load_detector", lambda: None)
-    monkeypatch.setattr(command, "evaluate_model", evaluate_model)
+    monkeypatch.setattr(evaluate_parts, "evaluate_model", evaluate_model)
     return seen
 
 
@@ -77,7 +78,7 @@ def test_a_stop_leaves_no_file(evaluated, model_path, out_folder, monkeypatch):
     def stopped(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "evaluate_model", stopped)
+    monkeypatch.setattr(evaluate_parts, "evaluate_model", stopped)
     assert main(["evaluate", "--model", str(model_path), "--out", str(out_folder / "a.json")]) == 130
     assert list(out_folder.iterdir()) == []
 
@@ -90,6 +91,9 @@ def test_a_stop_leaves_no_file(evaluated, model_path, out_folder, monkeypatch):
         (["--sheet", "sheet.doc"], "contact sheet sheet.doc"),
         (["--out", "/proc/a.json"], "/proc/a.json cannot be written"),
         (["--clips", "few"], "invalid int value: 'few'"),
+        (["--parts", "all"], "invalid choice: 'all'"),
+        (["--parts", "drift", "--sheet", "sheet.png"], "sheet.png without --parts figures"),
+        (["--recording", "nowhere.wav"], "nowhere.wav"),
     ],
 )
 def test_bad_options(capsys, options, got):

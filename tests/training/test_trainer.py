@@ -9,7 +9,7 @@ from comfyui_emo.models.build import build_networks
 from comfyui_emo.training.batches import box_masks, draw_batch
 from comfyui_emo.training.dataset import Dataset, VoiceFeatureTable
 from comfyui_emo.training.loop import LoopSettings
-from comfyui_emo.training.stage_loss import StageLoss, draw_timesteps
+from comfyui_emo.training.stage_loss import StageLoss, draw_timesteps, seam_weights
 from comfyui_emo.training.stages import STAGES, freeze_for
 from comfyui_emo.training.trainer import compile_networks, train_stage
 
@@ -111,14 +111,20 @@ def test_a_stage_changes_its_own_parameters_only(stage, data, tmp_path):
 
 def test_timesteps_come_mostly_from_the_middle_but_from_everywhere():
     generator = torch.Generator().manual_seed(0)
-    mixed = draw_timesteps(20_000, 1000, 0.7, generator)
+    mixed = draw_timesteps(20_000, 1000, 0.7, 0.3, generator)
     assert mixed.min() >= 0 and mixed.max() <= 999
     middle = ((mixed >= 300) & (mixed < 700)).float().mean()
     # logit-normal around 0.3: P(0.3 < t < 0.7) = P(-1.147 < z < 0.547) = 0.582; even: 0.4
     assert float(middle) == pytest.approx(0.7 * 0.582 + 0.3 * 0.4, abs=0.015)
     assert float((mixed >= 990).float().mean()) > 0.002
-    even = draw_timesteps(20_000, 1000, 0.0, generator)
+    even = draw_timesteps(20_000, 1000, 0.0, 0.3, generator)
     assert float((even < 100).float().mean()) == pytest.approx(0.1, abs=0.01)
+
+
+def test_a_clip_counts_most_where_it_goes_on_from_its_motion_frames():
+    weights = seam_weights(12, 2.0)
+    assert float(weights[0]) == 3 and float(weights[-1]) == pytest.approx(1, abs=2e-3)
+    assert (weights.diff() < 0).all()
 
 
 def test_a_channel_of_no_weight_teaches_nothing(data):
