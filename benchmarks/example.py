@@ -7,7 +7,7 @@ from ..models.checkpoints.emo import LoadedModel
 from ..steps.face_region import find_face_region
 from ..steps.head_motion import motion_of_style
 from ..steps.portrait import read_portrait
-from ..steps.sampling import SamplingSettings
+from ..steps.sampling_settings import SamplingSettings
 from ..steps.talk import TalkRequest
 from ..steps.voice import Voice, read_voice
 

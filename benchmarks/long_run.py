@@ -23,7 +23,7 @@ from ..models.checkpoints.emo import BUNDLED_MODEL, load_model
 from ..steps.face_region import FaceRegion
 from ..steps.head_motion import HeadMotion
 from ..steps.portrait import CropBox, FittedPortrait, Portrait
-from ..steps.sampling import SamplingSettings
+from ..steps.sampling_settings import SamplingSettings
 from ..steps.talk import TalkRequest, animate
 from ..steps.voice import Voice
 from ..training.avatars.motion import FPS

@@ -4,7 +4,7 @@ import argparse
 
 from ..models.config import SamplingDefaults
 from ..steps.head_motion import HeadMotion, motion_of_style
-from ..steps.sampling import SamplingSettings
+from ..steps.sampling_settings import SamplingSettings
 
 
 def head_motion(arguments: argparse.Namespace, defaults: SamplingDefaults) -> HeadMotion:

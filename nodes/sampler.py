@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from ..steps.graph_model import GraphModel
     from ..steps.graph_types import EncodedVoice, PortraitReference
     from ..steps.head_motion import HeadMotion
-    from ..steps.sampling import SamplingSettings
+    from ..steps.sampling_settings import SamplingSettings
 
 MODELS_OWN = "the model's own"
 # A whole number that the browser keeps exact.

@@ -23,7 +23,8 @@ from .published_sampling import (
 from .published_talk import encode_rows, require_complete
 from .resume import RunFolder
 from .sampler_state import SamplerState, WindowedState
-from .sampling import OnProgress, SamplingSettings
+from .sampling import OnProgress
+from .sampling_settings import SamplingSettings
 from .timeline import Timeline
 from .voice import Voice
 

@@ -23,7 +23,8 @@ from .pack_version import pack_version
 from .published_sampling import PublishedPortrait
 from .resume import RunFolder, discard_run
 from .run_record import differing, digest, run_name, stored_settings, work_in
-from .sampling import OnProgress, SamplingSettings
+from .sampling import OnProgress
+from .sampling_settings import SamplingSettings
 from .video_file import cannot_write
 
 log = logging.getLogger(__name__)

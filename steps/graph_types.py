@@ -23,7 +23,8 @@ from .published_sampling import PublishedPortrait, portrait_of
 from .reference import Reference, reference_of_latents
 from .resume import RunFolder
 from .sampler_state import SamplerState
-from .sampling import OnProgress, SamplingSettings, first_state, sample_clips
+from .sampling import OnProgress, first_state, sample_clips
+from .sampling_settings import SamplingSettings
 from .talk import TalkRequest, fit_to_model, is_published, movement_mask
 from .timeline import Timeline
 

@@ -18,7 +18,8 @@ from .noise import FrameNoise, WhiteNoise
 from .portrait import FittedPortrait
 from .region_masks import key_point_drawing, lip_region, rectangle, voice_regions, widened
 from .sampler_state import SamplerState, WindowedState
-from .sampling import OnProgress, Progress, SamplingSettings
+from .sampling import OnProgress, Progress
+from .sampling_settings import SamplingSettings
 from .schedulers import make_scheduler
 from .timeline import Timeline
 from .windows import Keep, WindowedConditions, denoise_windows, keep_nothing, whole_windows

@@ -15,7 +15,8 @@ from ..models.voice_encoder import VoiceEncoder
 from .portrait import FittedPortrait
 from .published_sampling import PublishedRun, generated_frame_count, portrait_of, sample_published
 from .sampler_state import SamplerState, WindowedState
-from .sampling import OnProgress, SamplingSettings
+from .sampling import OnProgress
+from .sampling_settings import SamplingSettings
 from .timeline import Timeline
 from .voice import VoiceSource
 from .voice_encoding import encoder_samples

@@ -26,7 +26,8 @@ from .reference import run_reference_net
 from .resume import RunFolder
 from .run_record import digest
 from .sampler_state import SamplerState, WindowedState
-from .sampling import OnProgress, SamplingSettings, no_progress, sample_clips
+from .sampling import OnProgress, no_progress, sample_clips
+from .sampling_settings import SamplingSettings
 from .timeline import FrameRate, Timeline
 from .video_file import check_output
 from .video_segments import SegmentWriter, clips_per_segment, write_joined

@@ -14,7 +14,7 @@ from comfyui_emo.commands.table import COMMANDS
 from comfyui_emo.models.avatar import avatar_config
 from comfyui_emo.steps.head_motion import MAX_SPEED
 from comfyui_emo.steps.head_motion import STYLES as STEP_STYLES
-from comfyui_emo.steps.sampling import MAX_STEPS
+from comfyui_emo.steps.sampling_settings import MAX_STEPS
 from comfyui_emo.steps.schedulers import SCHEDULER_NAMES
 from comfyui_emo.steps.timeline import MAX_FPS, MIN_FPS
 

@@ -14,7 +14,7 @@ from comfyui_emo.models.config import SamplingDefaults
 from comfyui_emo.nodes.motion import BY_CURVE, BY_SPEED
 from comfyui_emo.nodes.sampler import MODELS_OWN
 from comfyui_emo.steps.head_motion import MAX_SPEED, STYLES, USUAL_SPEED
-from comfyui_emo.steps.sampling import MAX_STEPS
+from comfyui_emo.steps.sampling_settings import MAX_STEPS
 from comfyui_emo.steps.schedulers import SCHEDULER_NAMES
 
 GOLDEN = Path(__file__).with_name("golden.json")

@@ -15,7 +15,7 @@ from comfyui_emo.steps.head_motion import HeadMotion
 from comfyui_emo.steps.memory import LivingTensors
 from comfyui_emo.steps.portrait import Portrait
 from comfyui_emo.steps.published_memory import estimate_published, require_memory
-from comfyui_emo.steps.sampling import SamplingSettings
+from comfyui_emo.steps.sampling_settings import SamplingSettings
 from comfyui_emo.steps.talk import TalkRequest, animate, fit_to_model, talk_timeline
 from comfyui_emo.steps.voice import Voice
 

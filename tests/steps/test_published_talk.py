@@ -17,7 +17,8 @@ from comfyui_emo.steps.face_region import FaceRegion
 from comfyui_emo.steps.head_motion import HeadMotion
 from comfyui_emo.steps.portrait import Portrait
 from comfyui_emo.steps.region_masks import key_point_drawing, lip_region, voice_regions
-from comfyui_emo.steps.sampling import Progress, SamplingSettings
+from comfyui_emo.steps.sampling import Progress
+from comfyui_emo.steps.sampling_settings import SamplingSettings
 from comfyui_emo.steps.talk import TalkRequest, animate, fit_to_model, part_count
 from comfyui_emo.steps.voice import Voice
 

@@ -16,7 +16,8 @@ from comfyui_emo.models.speed_layers import speed_buckets
 from comfyui_emo.steps.head_motion import HeadMotion, SpeedCurve, motion_of_style
 from comfyui_emo.steps.reference import Reference
 from comfyui_emo.steps.sampler_state import SamplerState
-from comfyui_emo.steps.sampling import SamplingSettings, denoise_clip, sample_clips
+from comfyui_emo.steps.sampling import denoise_clip, sample_clips
+from comfyui_emo.steps.sampling_settings import SamplingSettings
 from comfyui_emo.steps.schedulers import SCHEDULER_NAMES, make_scheduler, signal_levels
 from comfyui_emo.steps.timeline import Timeline
 

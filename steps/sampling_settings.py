@@ -1,0 +1,76 @@
+"""How to sample: what a user chooses, with the model's own values where nothing is said."""
+
+from dataclasses import dataclass, fields
+from math import ceil
+from typing import Any
+
+from ..errors import InputError
+from ..models.config import SamplingDefaults
+
+MAX_STEPS = 1000
+
+
+@dataclass(frozen=True)
+class SamplingSettings:
+    """How to sample.
+
+    Attributes:
+        steps: denoising steps a clip.
+        scheduler: a name of `SCHEDULER_NAMES`.
+        voice_guidance: guidance scale of the voice; 1 leaves the part without voice out.
+        portrait_guidance: guidance scale of the portrait; 1 leaves the part without portrait out.
+        guided_share: share of the steps, from the first, that are guided, rounded up to whole steps. What
+            mouth and head do is decided in the first ones; the later ones, which draw it, take half the time
+            unguided (the limited interval of Kynkaanniemi et al. 2024).
+        noise_scale: deviation of the noise that every clip starts from, 1 as in training.
+        seed: of the noise; the same seed gives the same video.
+    """
+
+    steps: int
+    scheduler: str = "ddim"
+    voice_guidance: float = 1.0
+    portrait_guidance: float = 1.0
+    guided_share: float = 1.0
+    noise_scale: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.steps <= MAX_STEPS:
+            raise InputError(
+                got=f"steps {self.steps}", allowed=f"1 to {MAX_STEPS}", do="set steps, for example to 8"
+            )
+        for name in ("voice", "portrait"):
+            guidance = getattr(self, f"{name}_guidance")
+            if not 1 <= guidance <= 20:
+                raise InputError(
+                    got=f"guidance {guidance:g} on the {name}",
+                    allowed="1 (off) to 20",
+                    do="set the guidance, for example to 1.5",
+                )
+        for name, share in (("guided share", self.guided_share), ("noise scale", self.noise_scale)):
+            if not 0 < share <= 1:
+                raise InputError(
+                    got=f"{name} {share:g}", allowed="above 0, up to 1", do="set it, for example to 0.8"
+                )
+        if not 0 <= self.seed < 2**63:
+            raise InputError(got=f"seed {self.seed}", allowed="0 to 2**63 - 1", do="choose another seed")
+
+    @classmethod
+    def of(cls, defaults: SamplingDefaults, **chosen: Any) -> "SamplingSettings":
+        """What comes with a model, with what was chosen in its place.
+
+        Raises:
+            InputError: a value out of range.
+        """
+        own = {field.name: getattr(defaults, field.name) for field in fields(cls) if field.name != "seed"}
+        return cls(**{**own, **chosen})
+
+    @property
+    def guided(self) -> bool:
+        """Whether the Backbone is asked more than once a step."""
+        return self.voice_guidance != 1 or self.portrait_guidance != 1
+
+    @property
+    def guided_steps(self) -> int:
+        """How many of the steps are guided, if any guidance is on."""
+        return ceil(self.guided_share * self.steps - 1e-9)
