@@ -62,6 +62,8 @@ def avatar_config() -> EmoConfig:
             scheduler="ddim",
             voice_guidance=1.5,
             guided_share=0.25,
+            motion_share=0.125,
+            seam_fade_frames=5.0,
             noise_scale=0.25,
             calm=0.2,
             normal=0.5,

@@ -115,6 +115,14 @@ class Backbone(Skeleton):
         moved = None if motion is None else temporal.motion_tokens(motion)
         return replace(conditions, motion=moved, speed=told)
 
+    def without_motion(self, conditions: ClipConditions) -> ClipConditions:
+        """The same conditions for a clip that does not know the frames before it."""
+        sites = tuple(
+            seen if seen.motion is None else replace(seen, motion=site.temporal.no_motion_tokens(seen.motion))
+            for site, seen in zip(self.sites, conditions.sites, strict=True)
+        )
+        return replace(conditions, sites=sites)
+
     def hear(
         self, conditions: ClipConditions, voice_tokens: Tensor | None, face: Tensor | None
     ) -> ClipConditions:

@@ -43,6 +43,10 @@ class TemporalModule(nn.Module):
         """Motion frames' feature maps [B, n, C, h, w] -> what is joined in front, [B*h*w, n, C]."""
         return self._tokens(features.flatten(0, 1), features.shape[1])
 
+    def no_motion_tokens(self, like: Tensor) -> Tensor:
+        """What `motion_tokens` gives for zero maps (the first clip's), of the shape of other tokens."""
+        return self.proj_in(self.norm.bias).expand_as(like)
+
     def forward(
         self, hidden: Tensor, frame_count: int, motion: Tensor | None, speed: KeyValue | None
     ) -> Tensor:

@@ -38,13 +38,15 @@ class SamplerState:
     Attributes:
         noise: of the clips to come.
         clips_done: clips that are sampled.
-        last: latents of the last n frames [1, n, C, h, w]; None before the first clip, or without motion
-            frames.
+        last: latents of the last n frames [1, n, C, h, w], and of the one before them if a clip is sampled;
+            None before the first clip, or without motion frames.
+        last_noise: that the last of them started from [1, 1, C, h, w]; None before the first clip.
     """
 
     noise: FrameNoise | WhiteNoise
     clips_done: int = 0
     last: Tensor | None = None
+    last_noise: Tensor | None = None
 
     @classmethod
     def start(cls, config: EmoConfig, latent_shape: Sequence[int], seed: int) -> "SamplerState":
@@ -53,13 +55,15 @@ class SamplerState:
 
     def to_tensors(self) -> dict[str, Tensor]:
         """For a file; `clips_done` is not in it."""
-        last = {} if self.last is None else {"last": self.last.cpu()}
-        return {**self.noise.state(), **last}
+        held = {"last": self.last, "last_noise": self.last_noise}
+        known = {name: value.cpu() for name, value in held.items() if value is not None}
+        return {**self.noise.state(), **known}
 
     def set_tensors(self, tensors: Mapping[str, Tensor], clips_done: int) -> None:
         """Go on after so many clips, from what `to_tensors` gave then."""
         self.noise.set_state(tensors)
-        self.clips_done, self.last = clips_done, tensors.get("last")
+        self.clips_done = clips_done
+        self.last, self.last_noise = tensors.get("last"), tensors.get("last_noise")
 
 
 @dataclass

@@ -8,6 +8,7 @@ from ..errors import InputError
 from ..models.config import SamplingDefaults
 
 MAX_STEPS = 1000
+MAX_SEAM_FADE_FRAMES = 100
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,12 @@ class SamplingSettings:
         guided_share: share of the steps, from the first, that are guided, rounded up to whole steps. What
             mouth and head do is decided in the first ones; the later ones, which draw it, take half the time
             unguided (the limited interval of Kynkaanniemi et al. 2024).
+        motion_share: share of the steps, from the first, that see the motion frames, rounded up to whole
+            steps. The pose is decided in the first ones; a small model takes the face, too, from its own
+            frames in the later ones instead of from the portrait, and its errors wander from clip to clip.
+        seam_fade_frames: over about how many frames a clip's offset from the clip before fades. The clip
+            then starts one frame early; by how much this frame differs from the one that is shown is added
+            to the frames after it, less and less. 0: nothing is generated twice, and nothing is added.
         noise_scale: deviation of the noise that every clip starts from, 1 as in training.
         seed: of the noise; the same seed gives the same video.
     """
@@ -31,6 +38,8 @@ class SamplingSettings:
     voice_guidance: float = 1.0
     portrait_guidance: float = 1.0
     guided_share: float = 1.0
+    motion_share: float = 1.0
+    seam_fade_frames: float = 0.0
     noise_scale: float = 1.0
     seed: int = 0
 
@@ -47,11 +56,20 @@ class SamplingSettings:
                     allowed="1 (off) to 20",
                     do="set the guidance, for example to 1.5",
                 )
-        for name, share in (("guided share", self.guided_share), ("noise scale", self.noise_scale)):
+        for name in ("guided_share", "motion_share", "noise_scale"):
+            share = getattr(self, name)
             if not 0 < share <= 1:
                 raise InputError(
-                    got=f"{name} {share:g}", allowed="above 0, up to 1", do="set it, for example to 0.8"
+                    got=f"{name.replace('_', ' ')} {share:g}",
+                    allowed="above 0, up to 1",
+                    do="set it, for example to 0.8",
                 )
+        if not 0 <= self.seam_fade_frames <= MAX_SEAM_FADE_FRAMES:
+            raise InputError(
+                got=f"seam fade of {self.seam_fade_frames:g} frames",
+                allowed=f"0 (off) to {MAX_SEAM_FADE_FRAMES}",
+                do="set it, for example to 5",
+            )
         if not 0 <= self.seed < 2**63:
             raise InputError(got=f"seed {self.seed}", allowed="0 to 2**63 - 1", do="choose another seed")
 
@@ -73,4 +91,13 @@ class SamplingSettings:
     @property
     def guided_steps(self) -> int:
         """How many of the steps are guided, if any guidance is on."""
-        return ceil(self.guided_share * self.steps - 1e-9)
+        return _whole_steps(self.guided_share, self.steps)
+
+    @property
+    def motion_steps(self) -> int:
+        """How many of the steps see the motion frames."""
+        return _whole_steps(self.motion_share, self.steps)
+
+
+def _whole_steps(share: float, steps: int) -> int:
+    return ceil(share * steps - 1e-9)

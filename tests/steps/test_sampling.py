@@ -13,6 +13,7 @@ from comfyui_emo.models.avatar import avatar_config
 from comfyui_emo.models.build import build_networks
 from comfyui_emo.models.conditions import ClipConditions
 from comfyui_emo.models.speed_layers import speed_buckets
+from comfyui_emo.steps import sampling
 from comfyui_emo.steps.head_motion import HeadMotion, SpeedCurve, motion_of_style
 from comfyui_emo.steps.reference import Reference
 from comfyui_emo.steps.sampler_state import SamplerState
@@ -216,14 +217,50 @@ def test_a_clip_starts_from_the_last_frames_of_the_one_before(networks, monkeypa
         torch.testing.assert_close(given[0], site.output)
 
 
+def test_later_steps_do_without_the_motion_frames_if_so_chosen(networks):
+    always, at_first = (sample(networks, SamplingSettings(4, motion_share=share)) for share in (1.0, 0.25))
+    torch.testing.assert_close(always[:, :4], at_first[:, :4])  # the first clip has none
+    assert not torch.allclose(always[:, 4:], at_first[:, 4:])
+    assert SamplingSettings(4, motion_share=0.25).motion_steps == 1
+
+
+def test_conditions_without_motion_are_those_of_a_first_clip(networks):
+    generator = torch.Generator().manual_seed(2)
+    pictures = networks.reference_net(torch.randn(3, 8, 8, 8, generator=generator))
+    portrait = networks.reference_net(torch.randn(1, 8, 8, 8, generator=generator))
+    motion = tuple(site.output[None, :2] for site in pictures)
+    told = networks.backbone.prepare(portrait, motion, None, None, None)
+    forgot = networks.backbone.without_motion(told)
+    first = networks.backbone.prepare(portrait, None, None, None, None)
+    for site, given, expected in zip(told.sites, forgot.sites, first.sites, strict=True):
+        torch.testing.assert_close(given.motion, expected.motion)
+        assert not torch.allclose(given.motion, site.motion)
+
+
+def test_what_a_seam_adds_fades_as_said(networks, monkeypatch):
+    """The Backbone's clips are constant, 1, 2, 3, ...: each is moved to the one before, less and less."""
+    drawn = iter(range(1, 4))
+
+    def constant_clip(backbone, noise, *_):
+        return torch.full_like(noise, next(drawn))
+
+    monkeypatch.setattr(sampling, "denoise_clip", constant_clip)
+    frames = sample(networks, SamplingSettings(2, seam_fade_frames=2.0))[0, :, 0, 0, 0]
+    assert frames[:4].tolist() == [1, 1, 1, 1]
+    fade = torch.exp(-torch.arange(1, 5) / 2.0)
+    torch.testing.assert_close(frames[4:8], 2 - fade)
+    torch.testing.assert_close(frames[8:], 3 + (frames[7] - 3) * fade[:2])
+
+
 @pytest.mark.parametrize("clips_done", [1, 2, 3])
 @pytest.mark.parametrize("correlation_frames", [0.0, 5.0])
+@pytest.mark.parametrize("seam_fade_frames", [0.0, 5.0])
 def test_a_sampler_goes_on_from_its_state_as_if_never_stopped(
-    networks, monkeypatch, clips_done, correlation_frames
+    networks, monkeypatch, clips_done, correlation_frames, seam_fade_frames
 ):
     diffusion = replace(networks.config.diffusion, noise_correlation_frames=correlation_frames)
     monkeypatch.setattr(networks, "config", replace(networks.config, diffusion=diffusion))
-    settings = SamplingSettings(2, seed=3)
+    settings = SamplingSettings(2, seed=3, seam_fade_frames=seam_fade_frames)
     whole = list(clips_of(networks, settings))
     before = SamplerState.start(networks.config, (8, 8, 8), settings.seed)
     running = clips_of(networks, settings, state=before)
@@ -270,6 +307,8 @@ def test_progress_counts_steps_and_clips(networks):
         ({"voice_guidance": 0.5}, "guidance 0.5"),
         ({"noise_scale": 0}, "noise scale 0"),
         ({"guided_share": 0}, "guided share 0"),
+        ({"motion_share": 0}, "motion share 0"),
+        ({"seam_fade_frames": -1}, "seam fade of -1 frames"),
         ({"guided_share": 1.5}, "guided share 1.5"),
         ({"seed": -1}, "seed -1"),
     ],
