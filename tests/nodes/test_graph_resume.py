@@ -1,13 +1,14 @@
 """Runs of the graph that are stopped: queued again they go on, and give the same frames."""
 
 import logging
+from pathlib import Path
 
 import pytest
 import torch
 
 from comfyui_emo.models.checkpoints import emo
 from comfyui_emo.models.checkpoints.weight_file import file_sha256
-from comfyui_emo.steps import graph_video, sampling
+from comfyui_emo.steps import graph_video, latent_file, sampling
 from comfyui_emo.steps.graph_runs import KEPT_RUNS, run_folder
 from comfyui_emo.steps.resume import RunFolder
 from comfyui_emo.steps.run_record import RUN_FILE
@@ -113,6 +114,26 @@ def test_a_finished_run_is_kept_until_its_video_is_written(run, parts, runs, sam
     (path,) = run("EMOCombineVideo", latent=latent, vae=vae, audio=audio)
     assert runs() == []
     assert len(read_video(path).frames) == 13
+
+
+def test_a_long_runs_latents_lie_in_a_file_and_make_the_same_video(
+    run, parts, runs, sampled, audio, workplace, monkeypatch
+):
+    vae = run("EMOLoadModel", model_file="tiny.safetensors")[1]
+    held = run("EMOSampler", **parts)[0]
+    (expected,) = run("EMOCombineVideo", latent=held, vae=vae, audio=audio)
+    sampled.clear()
+    monkeypatch.setattr(latent_file, "MOST_IN_MEMORY_BYTES", 0)
+    stop_sampling(run, parts, sampled, 3)
+    assert len(runs()) == 1  # the clips, and nothing beside them
+    latent = run("EMOSampler", **parts)[0]
+    assert len(sampled) == CLIPS - 2 and len(runs()) == 1
+    assert str(workplace) in Path("/proc/self/maps").read_text()
+    assert torch.equal(latent["samples"], held["samples"])
+    assert torch.equal(vae.decode(latent["samples"]), vae.decode(held["samples"]))
+    (path,) = run("EMOCombineVideo", latent=latent, vae=vae, audio=audio)
+    assert (read_video(path).frames == read_video(expected).frames).all()
+    assert runs() == []
 
 
 def test_a_stopped_video_is_decoded_again_from_its_last_segment_on(
