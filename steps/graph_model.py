@@ -11,6 +11,7 @@ from ..models.build import denoise_in
 from ..models.checkpoints.emo import LoadedModel
 from ..models.config import LATENT_DOWNSCALE
 from .graph_tensors import check_latents, frames_of_images, images_of_frames
+from .memory import estimate_memory, frames_decoded_at_once
 
 Bring = Callable[..., torch.device]
 
@@ -22,14 +23,30 @@ class GraphModel(LoadedModel):
     """A model whose networks are in the care of whoever runs the graph (EMO_MODEL).
 
     Attributes:
-        bring: called with names of networks, brings them to the compute device and gives that device.
+        bring: called with names of networks (and `memory_bytes`, the room wanted beside them), brings them to
+            the compute device and gives that device.
     """
 
     bring: Bring
 
     def bring_all(self) -> torch.device:
         """Bring every network of the model."""
-        return self.bring(*(name for name, _ in self.networks.named_children()))
+        return self.bring(*self._parts())
+
+    def bring_for_run(self, guided: bool) -> tuple[torch.device, int]:
+        """Bring every network of a model of this project, with room beside them for a clip.
+
+        Gives the device, and how many frames of a clip can be decoded there together.
+
+        Raises:
+            InputError: the device cannot hold a clip.
+        """
+        need = estimate_memory(self.config, guided, next(self.networks.parameters()).dtype)
+        device = self.bring(*self._parts(), memory_bytes=need.beside_weights(1))
+        return device, frames_decoded_at_once(self.networks, device, guided, placed=True)
+
+    def _parts(self) -> list[str]:
+        return [name for name, _ in self.networks.named_children()]
 
 
 def manage_model(

@@ -181,8 +181,8 @@ def sample_latents(
         run: keeps every clip, and gives those that it kept before; stays when all are sampled.
 
     Raises:
-        InputError: a portrait or voice that another model encoded, latents that cannot be gone on from, or a
-            clip that cannot be kept.
+        InputError: a portrait or voice that another model encoded, latents that cannot be gone on from, a
+            device that cannot hold a clip, or a clip that cannot be kept.
     """
     check_same_model(model, portrait, voice)
     if isinstance(portrait.reference, PublishedPortrait):
@@ -197,7 +197,7 @@ def sample_latents(
         check_latents(model, {"samples": earlier})
         earlier = (earlier[-model.config.temporal.motion_frames :] * scale)[None]
     mask = portrait.movement_mask(motion, model.config)
-    device = model.bring_all()
+    device, _ = model.bring_for_run(settings.guided)
     reference, features = portrait.reference.on(device), voice.features.to(device)
 
     def start() -> SamplerState:
@@ -247,3 +247,14 @@ def simple_request(
         sampling=SamplingSettings.of(defaults),
         fps=defaults.fps,
     )
+
+
+def bring_for_talk(model: GraphModel, request: TalkRequest) -> tuple[torch.device, int | None]:
+    """Bring every network: the device, and how many frames to decode together there; None: a clip's.
+
+    Raises:
+        InputError: the device cannot hold a clip of a model of this project.
+    """
+    if is_published(model):
+        return model.bring_all(), None
+    return model.bring_for_run(request.sampling.guided)

@@ -176,7 +176,11 @@ def _free_in_group() -> int | None:
 
 
 def frames_decoded_at_once(
-    networks: EmoNetworks, device: torch.device, guided: bool, free: int | None = None
+    networks: EmoNetworks,
+    device: torch.device,
+    guided: bool,
+    free: int | None = None,
+    placed: bool = False,
 ) -> int:
     """How many frames of a clip can be decoded together in the memory that the device has left.
 
@@ -185,6 +189,7 @@ def frames_decoded_at_once(
         device: that will compute.
         guided: whether the sampler uses guidance.
         free: bytes left on the device; None asks the device.
+        placed: whether somebody has brought to the device as much of the weights as it is going to hold.
 
     Raises:
         InputError: not even one frame, or no clip fits.
@@ -195,7 +200,7 @@ def frames_decoded_at_once(
         return frames
     first = next(networks.parameters())
     need = estimate_memory(networks.config, guided, first.dtype)
-    weights = 0 if first.device.type == device.type else need.weights
+    weights = 0 if placed or first.device.type == device.type else need.weights
     at_once = frames
     while at_once > 1 and weights + need.beside_weights(at_once) > free:
         at_once = (at_once + 1) // 2
