@@ -10,8 +10,9 @@ from ..errors import InputError
 from ..models.build import denoise_in
 from ..models.checkpoints.emo import LoadedModel
 from ..models.config import LATENT_DOWNSCALE
+from ..models.picture_autoencoder import PictureAutoencoder
 from .graph_tensors import check_latents, frames_of_images, images_of_frames
-from .memory import estimate_memory, frames_decoded_at_once
+from .memory import estimate_memory, frames_decoded_at_once, pictures_decoded_at_once
 
 Bring = Callable[..., torch.device]
 
@@ -67,7 +68,7 @@ class ModelVae:
     model: GraphModel
 
     def decode(self, samples: Tensor) -> Tensor:
-        """Latents [F, C, h, w] -> the host's IMAGE [F, H, W, 3], a few frames at a time.
+        """Latents [F, C, h, w] -> the host's IMAGE [F, H, W, 3], as many at a time as the device holds.
 
         Raises:
             InputError: latents of another model, or a model without an autoencoder.
@@ -78,7 +79,7 @@ class ModelVae:
         with torch.inference_mode():
             parts = [
                 images_of_frames(autoencoder.decode(part.to(device)).clamp(0, 1))  # type: ignore[union-attr]
-                for part in samples.float().split(_PICTURES_AT_ONCE)
+                for part in samples.float().split(self._decoded_at_once(device))
             ]
         return torch.cat(parts)
 
@@ -111,6 +112,12 @@ class ModelVae:
 
     def temporal_compression_decode(self) -> None:
         """Frames are decoded one by one."""
+
+    def _decoded_at_once(self, device: torch.device) -> int:
+        networks = self.model.networks
+        if isinstance(networks.autoencoder, PictureAutoencoder):
+            return _PICTURES_AT_ONCE  # it takes them one by one anyway
+        return pictures_decoded_at_once(networks, device, _PICTURES_AT_ONCE)
 
     def _bring(self) -> torch.device:
         if self.model.networks.autoencoder is None:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from comfyui_emo.models.checkpoints import emo
 from comfyui_emo.steps import memory, sampling, talk
@@ -73,6 +74,22 @@ def test_with_little_memory_the_simple_block_decodes_fewer_frames_at_once(
     monkeypatch.setattr(memory, "free_bytes", lambda device: need.beside_weights(2))
     (path,) = run("EMOTalk", image=image, audio=audio)
     assert set(seen) == {2} and len(read_video(path).frames) == 13
+
+
+@pytest.mark.parametrize(("free_for", "at_once"), [(16, [16, 4]), (7, [4] * 5), (0, [1] * 20)])
+def test_with_little_memory_the_vae_decodes_fewer_pictures_at_once(
+    run, parts, monkeypatch, free_for, at_once
+):
+    vae = run("EMOLoadModel", model_file="tiny.safetensors")[1]
+    need = replace(memory.estimate_memory(vae.model.config, False), clip=0)
+    latents = torch.rand(20, 4, 4, 4, generator=torch.Generator().manual_seed(0))
+    expected = vae.decode(latents)
+    seen, autoencoder = [], vae.model.networks.autoencoder
+    real = autoencoder.decode
+    monkeypatch.setattr(autoencoder, "decode", lambda part: seen.append(len(part)) or real(part))
+    monkeypatch.setattr(memory, "free_bytes", lambda device: need.beside_weights(free_for))
+    torch.testing.assert_close(vae.decode(latents), expected)
+    assert seen == at_once
 
 
 def test_the_simple_block_shows_the_terms_of_its_own_model_once(
