@@ -16,7 +16,6 @@ ComfyUI hands over as a whole, and what the model hears of it.
 
 import argparse
 import json
-import re
 import resource
 import subprocess
 import sys
@@ -124,8 +123,9 @@ class OwnMemory:
 
     def _watch(self) -> None:
         while not self._ended.wait(0.1):
-            status = Path("/proc/self/status").read_text()
-            self.peak_bytes = max(self.peak_bytes, 1024 * int(re.search(r"RssAnon:\s+(\d+)", status)[1]))
+            lines = Path("/proc/self/status").read_text().splitlines()
+            kilobytes = next(int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))
+            self.peak_bytes = max(self.peak_bytes, 1024 * kilobytes)
 
 
 def main() -> None:

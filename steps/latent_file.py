@@ -50,7 +50,7 @@ def gather_latents(clips: Iterable[Tensor], frame_count: int, folder: Path) -> T
 
 def _append(file: IO[bytes], clip: Tensor, folder: Path) -> None:
     # By the file and not by the mapping: on a full disk that is an error, and this the end of the process.
-    rest = memoryview(clip.contiguous().view(torch.uint8).numpy()).cast("B")
+    rest = clip.contiguous().view(torch.uint8).numpy().data.cast("B")
     try:
         while rest:
             rest = rest[file.write(rest) :]
