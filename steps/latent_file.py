@@ -1,6 +1,6 @@
 """The latents of a whole video: in memory while they are few, else in a file that is mapped into it.
 
-A mapped tensor is one like any other, but the operating system holds of it only what is in use. Its file has
+A mapped tensor is one like any other, but of it the operating system holds only what is in use. Its file has
 no name, or on Windows is deleted on closing: it is gone with the tensor, and with the process however that
 ends.
 """
