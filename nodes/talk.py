@@ -54,14 +54,17 @@ class Talk:
         from ..steps.graph_model import manage_model
         from ..steps.graph_progress import watch
         from ..steps.graph_runs import run_folder
-        from ..steps.graph_types import simple_request
+        from ..steps.graph_types import bring_for_talk, simple_request
+        from ..steps.marking.terms import show_terms
         from ..steps.talk import part_count, talk
 
         if model is None:
             model = manage_model(load_model(), host.compute_dtype("auto", 0), host.manage)
+            show_terms(model.config.name)
         request = simple_request(model, image, audio, host.find_model_file(WEIGHTS_NAME))
         report = host.progress(part_count(model, request) * request.sampling.steps, unique_id)
         path = host.output_path(_NAME_PREFIX, temporary=True)
         work_folder = partial(run_folder, host.runs_folder())
-        talk(model, request, path, model.bring_all(), watch(report, model), work_folder)
+        device, at_once = bring_for_talk(model, request)
+        talk(model, request, path, device, watch(report, model), work_folder, frames_at_once=at_once)
         return host.show_video(path, True, (host.native_video(path),))

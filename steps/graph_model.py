@@ -10,7 +10,9 @@ from ..errors import InputError
 from ..models.build import denoise_in
 from ..models.checkpoints.emo import LoadedModel
 from ..models.config import LATENT_DOWNSCALE
+from ..models.picture_autoencoder import PictureAutoencoder
 from .graph_tensors import check_latents, frames_of_images, images_of_frames
+from .memory import estimate_memory, frames_decoded_at_once, pictures_decoded_at_once
 
 Bring = Callable[..., torch.device]
 
@@ -22,14 +24,30 @@ class GraphModel(LoadedModel):
     """A model whose networks are in the care of whoever runs the graph (EMO_MODEL).
 
     Attributes:
-        bring: called with names of networks, brings them to the compute device and gives that device.
+        bring: called with names of networks (and `memory_bytes`, the room wanted beside them), brings them to
+            the compute device and gives that device.
     """
 
     bring: Bring
 
     def bring_all(self) -> torch.device:
         """Bring every network of the model."""
-        return self.bring(*(name for name, _ in self.networks.named_children()))
+        return self.bring(*self._parts())
+
+    def bring_for_run(self, guided: bool) -> tuple[torch.device, int]:
+        """Bring every network of a model of this project, with room beside them for a clip.
+
+        Gives the device, and how many frames of a clip can be decoded there together.
+
+        Raises:
+            InputError: the device cannot hold a clip.
+        """
+        need = estimate_memory(self.config, guided, next(self.networks.parameters()).dtype)
+        device = self.bring(*self._parts(), memory_bytes=need.beside_weights(1))
+        return device, frames_decoded_at_once(self.networks, device, guided, placed=True)
+
+    def _parts(self) -> list[str]:
+        return [name for name, _ in self.networks.named_children()]
 
 
 def manage_model(
@@ -50,7 +68,7 @@ class ModelVae:
     model: GraphModel
 
     def decode(self, samples: Tensor) -> Tensor:
-        """Latents [F, C, h, w] -> the host's IMAGE [F, H, W, 3], a few frames at a time.
+        """Latents [F, C, h, w] -> the host's IMAGE [F, H, W, 3], as many at a time as the device holds.
 
         Raises:
             InputError: latents of another model, or a model without an autoencoder.
@@ -61,7 +79,7 @@ class ModelVae:
         with torch.inference_mode():
             parts = [
                 images_of_frames(autoencoder.decode(part.to(device)).clamp(0, 1))  # type: ignore[union-attr]
-                for part in samples.float().split(_PICTURES_AT_ONCE)
+                for part in samples.float().split(self._decoded_at_once(device))
             ]
         return torch.cat(parts)
 
@@ -94,6 +112,12 @@ class ModelVae:
 
     def temporal_compression_decode(self) -> None:
         """Frames are decoded one by one."""
+
+    def _decoded_at_once(self, device: torch.device) -> int:
+        networks = self.model.networks
+        if isinstance(networks.autoencoder, PictureAutoencoder):
+            return _PICTURES_AT_ONCE  # it takes them one by one anyway
+        return pictures_decoded_at_once(networks, device, _PICTURES_AT_ONCE)
 
     def _bring(self) -> torch.device:
         if self.model.networks.autoencoder is None:

@@ -13,6 +13,7 @@ from ..models.checkpoints.weight_source import StoredTensor, WeightSource
 from ..models.voice_encoder import VoiceEncoder
 from .graph_model import GraphModel
 from .graph_tensors import frames_of_images, images_of_frames
+from .latent_file import gather_latents
 from .published_sampling import (
     PictureCoder,
     PublishedPortrait,
@@ -87,7 +88,8 @@ def published_latents(
 
     scale = model.config.latent_scale
     with folder:
-        return torch.cat([clip[0].float().cpu() / scale for clip in folder.clips(start, sample)])
+        clips = (clip[0].float().cpu() / scale for clip in folder.clips(start, sample))
+        return gather_latents(clips, timeline.frame_count, folder.path.parent)
 
 
 def published_rows(model: GraphModel, voice: Voice, timeline: Timeline, audio_encoder: Any | None) -> Tensor:

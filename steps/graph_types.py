@@ -18,6 +18,7 @@ from .graph_model import GraphModel, ModelVae
 from .graph_published import HostVae, published_latents
 from .graph_tensors import check_latents, images_of_frames, locate_face, portrait_of_image, voice_of_audio
 from .head_motion import HeadMotion, motion_of_style
+from .latent_file import gather_latents
 from .portrait import FittedPortrait, Portrait
 from .published_sampling import PublishedPortrait, portrait_of
 from .reference import Reference, reference_of_latents
@@ -173,14 +174,16 @@ def sample_latents(
 ) -> Tensor:
     """The latents of all frames [F, C, h, w] on the CPU, as the model's VAE takes them.
 
+    Those of a long video lie in a file beside the run's folder, see latent_file.py.
+
     Args:
         motion: None: the model's "normal".
         earlier: latents [N, C, h, w] of frames to go on from, as an earlier run gave them.
         run: keeps every clip, and gives those that it kept before; stays when all are sampled.
 
     Raises:
-        InputError: a portrait or voice that another model encoded, latents that cannot be gone on from, or a
-            clip that cannot be kept.
+        InputError: a portrait or voice that another model encoded, latents that cannot be gone on from, a
+            device that cannot hold a clip, or a clip that cannot be kept.
     """
     check_same_model(model, portrait, voice)
     if isinstance(portrait.reference, PublishedPortrait):
@@ -193,9 +196,9 @@ def sample_latents(
     scale = model.config.latent_scale
     if earlier is not None:
         check_latents(model, {"samples": earlier})
-        earlier = (earlier * scale)[None]
+        earlier = (earlier[-model.config.temporal.motion_frames :] * scale)[None]
     mask = portrait.movement_mask(motion, model.config)
-    device = model.bring_all()
+    device, _ = model.bring_for_run(settings.guided)
     reference, features = portrait.reference.on(device), voice.features.to(device)
 
     def start() -> SamplerState:
@@ -208,7 +211,8 @@ def sample_latents(
         )  # fmt: skip
 
     with run:
-        return torch.cat([clip[0].cpu() / scale for clip in run.clips(start, sample)])
+        clips = (clip[0].cpu() / scale for clip in run.clips(start, sample))
+        return gather_latents(clips, voice.timeline.frame_count, run.path.parent)
 
 
 def _check_published(
@@ -244,3 +248,14 @@ def simple_request(
         sampling=SamplingSettings.of(defaults),
         fps=defaults.fps,
     )
+
+
+def bring_for_talk(model: GraphModel, request: TalkRequest) -> tuple[torch.device, int | None]:
+    """Bring every network: the device, and how many frames to decode together there; None: a clip's.
+
+    Raises:
+        InputError: the device cannot hold a clip of a model of this project.
+    """
+    if is_published(model):
+        return model.bring_all(), None
+    return model.bring_for_run(request.sampling.guided)

@@ -9,7 +9,7 @@ import os
 import weakref
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -176,7 +176,11 @@ def _free_in_group() -> int | None:
 
 
 def frames_decoded_at_once(
-    networks: EmoNetworks, device: torch.device, guided: bool, free: int | None = None
+    networks: EmoNetworks,
+    device: torch.device,
+    guided: bool,
+    free: int | None = None,
+    placed: bool = False,
 ) -> int:
     """How many frames of a clip can be decoded together in the memory that the device has left.
 
@@ -185,6 +189,7 @@ def frames_decoded_at_once(
         device: that will compute.
         guided: whether the sampler uses guidance.
         free: bytes left on the device; None asks the device.
+        placed: whether somebody has brought to the device as much of the weights as it is going to hold.
 
     Raises:
         InputError: not even one frame, or no clip fits.
@@ -195,10 +200,8 @@ def frames_decoded_at_once(
         return frames
     first = next(networks.parameters())
     need = estimate_memory(networks.config, guided, first.dtype)
-    weights = 0 if first.device.type == device.type else need.weights
-    at_once = frames
-    while at_once > 1 and weights + need.beside_weights(at_once) > free:
-        at_once = (at_once + 1) // 2
+    weights = 0 if placed or first.device.type == device.type else need.weights
+    at_once = _halved_until_it_fits(frames, need, free - weights)
     wanted = weights + need.beside_weights(at_once)
     if wanted > free:
         raise InputError(
@@ -210,6 +213,25 @@ def frames_decoded_at_once(
     if at_once < frames:
         log.info("%s free on %s: frames are decoded %d at a time", _gigabytes(free), device, at_once)
     return at_once
+
+
+def pictures_decoded_at_once(networks: EmoNetworks, device: torch.device, most: int) -> int:
+    """How many pictures can be decoded together in what the device has left: at most `most`, at least one.
+
+    networks: of a model of this project, its autoencoder on the device.
+    """
+    free = free_bytes(device)
+    if free is None:
+        return most
+    need = estimate_memory(networks.config, False, next(networks.parameters()).dtype)
+    return _halved_until_it_fits(most, replace(need, clip=0), free)
+
+
+def _halved_until_it_fits(frames: int, need: MemoryNeed, free: int) -> int:
+    """So many frames, or half of them again and again, until decoding them fits beside the weights."""
+    while frames > 1 and need.beside_weights(frames) > free:
+        frames = (frames + 1) // 2
+    return frames
 
 
 def require_free(

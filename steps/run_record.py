@@ -30,7 +30,7 @@ def digest(tensor: Tensor | None) -> str:
     """SHA-256 of a tensor's values, "none" where there is none: what stands for it among the settings."""
     if tensor is None:
         return "none"
-    return hashlib.sha256(tensor.detach().float().cpu().contiguous().numpy().tobytes()).hexdigest()
+    return hashlib.sha256(tensor.detach().float().cpu().contiguous().numpy().data).hexdigest()
 
 
 def store_settings(folder: Path, settings: Mapping[str, str]) -> None:

@@ -1,13 +1,17 @@
 """Runs of the graph that are stopped: queued again they go on, and give the same frames."""
 
 import logging
+import resource
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
 
+from comfyui_emo.errors import InputError
 from comfyui_emo.models.checkpoints import emo
 from comfyui_emo.models.checkpoints.weight_file import file_sha256
-from comfyui_emo.steps import graph_video, sampling
+from comfyui_emo.steps import graph_video, latent_file, sampling
 from comfyui_emo.steps.graph_runs import KEPT_RUNS, run_folder
 from comfyui_emo.steps.resume import RunFolder
 from comfyui_emo.steps.run_record import RUN_FILE
@@ -115,6 +119,26 @@ def test_a_finished_run_is_kept_until_its_video_is_written(run, parts, runs, sam
     assert len(read_video(path).frames) == 13
 
 
+def test_a_long_runs_latents_lie_in_a_file_and_make_the_same_video(
+    run, parts, runs, sampled, audio, workplace, monkeypatch
+):
+    vae = run("EMOLoadModel", model_file="tiny.safetensors")[1]
+    held = run("EMOSampler", **parts)[0]
+    (expected,) = run("EMOCombineVideo", latent=held, vae=vae, audio=audio)
+    sampled.clear()
+    monkeypatch.setattr(latent_file, "MOST_IN_MEMORY_BYTES", 0)
+    stop_sampling(run, parts, sampled, 3)
+    assert len(runs()) == 1  # the clips, and nothing beside them
+    latent = run("EMOSampler", **parts)[0]
+    assert len(sampled) == CLIPS - 2 and len(runs()) == 1
+    assert str(workplace) in Path("/proc/self/maps").read_text()
+    assert torch.equal(latent["samples"], held["samples"])
+    assert torch.equal(vae.decode(latent["samples"]), vae.decode(held["samples"]))
+    (path,) = run("EMOCombineVideo", latent=latent, vae=vae, audio=audio)
+    assert (read_video(path).frames == read_video(expected).frames).all()
+    assert runs() == []
+
+
 def test_a_stopped_video_is_decoded_again_from_its_last_segment_on(
     run, workplace, runs, audio, monkeypatch, caplog
 ):
@@ -142,6 +166,48 @@ def test_a_stopped_video_is_decoded_again_from_its_last_segment_on(
     assert going_on.decoded == [1, 8]
     assert (read_video(path).frames == read_video(uncut).frames).all()
     assert runs() == []
+
+
+def test_a_disk_too_full_for_the_video_leaves_none_and_keeps_the_run(
+    run, parts, runs, audio, workplace, monkeypatch
+):
+    latent, vae = run("EMOSampler", **parts)[0], run("EMOLoadModel", model_file="tiny.safetensors")[1]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    real = graph_video.write_joined
+
+    def join(*given):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
+        real(*given)
+
+    with monkeypatch.context() as patch, pytest.raises(InputError, match="mp4 cannot be written: File too l"):
+        patch.setattr(graph_video, "write_joined", join)
+        try:
+            run("EMOCombineVideo", latent=latent, vae=vae, audio=audio)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path for path in (workplace / "output").rglob("*") if path.is_file()] == []
+    assert len(runs()) == 2  # the clips, and the encoded frames
+    (path,) = run("EMOCombineVideo", latent=latent, vae=vae, audio=audio)
+    assert len(read_video(path).frames) == 13 and runs() == []
+
+
+def test_a_work_folder_that_vanishes_is_said_and_the_next_run_starts_anew(
+    run, parts, runs, workplace, sampled, monkeypatch
+):
+    whole = run("EMOSampler", **parts)[0]["samples"]
+    shutil.rmtree(workplace / "user")
+    real = RunFolder.save_clip
+
+    def save_clip(folder, latents, state):
+        if state.clips_done == 3:
+            shutil.rmtree(workplace / "user")
+        real(folder, latents, state)
+
+    with monkeypatch.context() as patch, pytest.raises(InputError, match="cannot be written: No such file"):
+        patch.setattr(RunFolder, "save_clip", save_clip)
+        run("EMOSampler", **parts)
+    assert runs() == []
+    assert torch.equal(run("EMOSampler", **parts)[0]["samples"], whole)
 
 
 def test_the_credentials_of_sampled_latents_name_model_and_portrait(run, parts, audio, monkeypatch):
