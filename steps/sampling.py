@@ -147,7 +147,9 @@ def sample_clips(
     device = reference.latents.device
     if state is None:
         state = first_state(config, reference.latents.shape[1:], settings.seed, earlier)
-    run = _Run(networks, reference, voice_features, mask.to(device), motion, timeline)
+    run = _Run(
+        networks, reference, voice_features, mask.to(device), motion, settings.speed_gain, timeline
+    )
     for index in range(state.clips_done, timeline.clip_count):
         span = timeline.clip(index)
         scheduler = make_scheduler(settings.scheduler, config.diffusion)
@@ -184,6 +186,7 @@ class _Run:
     voice_features: Tensor | VoiceStream
     mask: Tensor
     motion: HeadMotion
+    speed_gain: float
     timeline: Timeline
 
     def conditions(self, span: ClipSpan, state: SamplerState, early: int) -> ClipConditions:
@@ -198,7 +201,7 @@ class _Run:
             end = state.last.shape[1] - early
             before = state.last[:, end - config.temporal.motion_frames : end]
         motion = None if before is None else motion_features(networks, before.to(device))
-        speeds = self.motion.speeds(first_frame, count, self.timeline.fps)
+        speeds = self.speed_gain * self.motion.speeds(first_frame, count, self.timeline.fps)
         speed = speed_buckets(speeds.to(device), config.speed)
         return networks.backbone.prepare(self.reference.features, motion, tokens, self.mask, speed)
 

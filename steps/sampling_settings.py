@@ -9,6 +9,7 @@ from ..models.config import SamplingDefaults
 
 MAX_STEPS = 1000
 MAX_SEAM_FADE_FRAMES = 100
+MAX_SPEED_GAIN = 10
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class SamplingSettings:
         seam_fade_frames: over about how many frames a clip's offset from the clip before fades. The clip
             then starts one frame early; by how much this frame differs from the one that is shown is added
             to the frames after it, less and less. 0: nothing is generated twice, and nothing is added.
+        speed_gain: what the speed layers are told over the head speed that is asked for. A model that starts
+            from little noise moves less than it is told to.
         noise_scale: deviation of the noise that every clip starts from, 1 as in training.
         seed: of the noise; the same seed gives the same video.
     """
@@ -40,6 +43,7 @@ class SamplingSettings:
     guided_share: float = 1.0
     motion_share: float = 1.0
     seam_fade_frames: float = 0.0
+    speed_gain: float = 1.0
     noise_scale: float = 1.0
     seed: int = 0
 
@@ -69,6 +73,12 @@ class SamplingSettings:
                 got=f"seam fade of {self.seam_fade_frames:g} frames",
                 allowed=f"0 (off) to {MAX_SEAM_FADE_FRAMES}",
                 do="set it, for example to 5",
+            )
+        if not 0 < self.speed_gain <= MAX_SPEED_GAIN:
+            raise InputError(
+                got=f"speed gain {self.speed_gain:g}",
+                allowed=f"above 0, up to {MAX_SPEED_GAIN}",
+                do="set it, for example to 1",
             )
         if not 0 <= self.seed < 2**63:
             raise InputError(got=f"seed {self.seed}", allowed="0 to 2**63 - 1", do="choose another seed")

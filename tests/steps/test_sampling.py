@@ -284,8 +284,8 @@ def test_each_clip_gets_its_own_part_of_a_speed_curve(networks, monkeypatch):
 
     monkeypatch.setattr(networks.backbone, "prepare", prepare)
     curve = SpeedCurve(((0.0, 0.2), (0.4, 1.0)))
-    sample(networks, SamplingSettings(2), motion=HeadMotion(curve))
-    speeds = torch.from_numpy(curve.speeds_at(np.arange(12) / 25)).float()  # 3 clips of 4 frames
+    sample(networks, SamplingSettings(2, speed_gain=1.5), motion=HeadMotion(curve))
+    speeds = 1.5 * torch.from_numpy(curve.speeds_at(np.arange(12) / 25)).float()  # 3 clips of 4 frames
     for given, clip in zip(seen, speeds.split(4), strict=True):
         torch.testing.assert_close(given, speed_buckets(clip[None], networks.config.speed))
 
@@ -308,6 +308,7 @@ def test_progress_counts_steps_and_clips(networks):
         ({"noise_scale": 0}, "noise scale 0"),
         ({"guided_share": 0}, "guided share 0"),
         ({"motion_share": 0}, "motion share 0"),
+        ({"speed_gain": 0}, "speed gain 0"),
         ({"seam_fade_frames": -1}, "seam fade of -1 frames"),
         ({"guided_share": 1.5}, "guided share 1.5"),
         ({"seed": -1}, "seed -1"),
