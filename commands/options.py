@@ -54,6 +54,7 @@ def _add_machine_options(parser: argparse.ArgumentParser) -> None:
 def add_talk_options(parser: argparse.ArgumentParser) -> None:
     _add_talk_files(parser)
     _add_face_options(parser)
+    _add_guide_options(parser)
     _add_motion_options(parser)
     _add_video_options(_add_sampling_options(parser))
     _add_resume_options(parser)
@@ -133,6 +134,24 @@ def _add_face_options(parser: argparse.ArgumentParser) -> None:
         help="for Hallo only: a .npy or .safetensors file with the 512 numbers that the extra library "
         "insightface (buffalo_l) gives of the portrait's face (default: none, which is Hallo's own way for "
         "a face that it does not know)",
+    )
+
+
+def _add_guide_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        "--key-points",
+        metavar="POINTS",
+        help="for V-Express: where both eyes (the picture's left one first) and the nose are, in pixels of "
+        "the picture, X,Y,X,Y,X,Y; or a .npy or .safetensors file of them, [3, 2] or [frames, 3, 2] for "
+        "every frame (default: where an upright face in the box has them)",
+    )
+    group.add_argument(
+        "--drawings",
+        type=Path,
+        metavar="PATH",
+        help="for EchoMimic with poses: a folder of pictures, or a video, of the face's landmarks drawn on "
+        "black, one for every frame, of the portrait's size. V-Express takes its key points so, too",
     )
 
 

@@ -11,7 +11,9 @@ from ..models.build import denoise_in
 from ..models.checkpoints.emo import LoadedModel, load_model
 from ..models.checkpoints.open_model import open_model
 from ..models.config import SamplingDefaults
-from ..steps.face_embedding import check_face_embedding, read_face_embedding
+from ..steps.face_embedding import read_face_embedding
+from ..steps.face_guide import FaceGuide
+from ..steps.face_guide_files import key_points_from, read_drawings
 from ..steps.face_region import FaceRegion, find_face_region, parse_region, read_mask
 from ..steps.loudness import normalise_loudness
 from ..steps.marking.marks import check_signing_key
@@ -19,8 +21,8 @@ from ..steps.marking.terms import show_terms
 from ..steps.memory import frames_decoded_at_once
 from ..steps.model_card import describe_model
 from ..steps.portrait import Portrait, read_portrait
-from ..steps.published_memory import require_memory
-from ..steps.talk import TalkRequest, is_published, part_count, talk, talk_timeline
+from ..steps.published_memory import require_memory, require_room_for_weights
+from ..steps.talk import TalkRequest, check_what_is_given, is_published, part_count, talk, talk_timeline
 from ..steps.timeline import Timeline, parse_fps
 from ..steps.video_file import check_output
 from ..steps.voice import VoiceFile, open_voice
@@ -44,9 +46,9 @@ def run(arguments: argparse.Namespace) -> str:
     region = _region(arguments, portrait)
     voice = _voice(arguments)
     identity = None if arguments.face_embedding is None else read_face_embedding(arguments.face_embedding)
+    guide = _guide(arguments)
     model = _open(arguments, device)
     log.info(describe_model(model))
-    check_face_embedding(identity, model.config)
     show_terms(model.config.name)
     defaults = model.config.defaults
     request = TalkRequest(
@@ -57,7 +59,9 @@ def run(arguments: argparse.Namespace) -> str:
         sampling_settings(arguments, defaults, arguments.seed),
         defaults.fps if arguments.fps is None else arguments.fps,
         identity,
+        guide,
     )
+    check_what_is_given(model, request)
     at_once = _frames_at_once(model, request, device)
     model.networks.to(device)
     with progress_bar(part_count(model, request), request.sampling.steps) as on_progress:
@@ -89,7 +93,10 @@ def _open(arguments: argparse.Namespace, device: torch.device) -> LoadedModel:
     chosen = None if arguments.dtype == "auto" else getattr(torch, arguments.dtype)
     if chosen is None and device.type == "cpu":
         chosen = torch.float32
-    model = open_model(arguments.model, arguments.family, chosen) if arguments.model else load_model()
+    if arguments.model:
+        model = open_model(arguments.model, arguments.family, chosen, make_room=require_room_for_weights)
+    else:
+        model = load_model()
     if chosen is not None:
         denoise_in(model.networks, chosen)
     return model
@@ -116,6 +123,12 @@ def _region(arguments: argparse.Namespace, portrait: Portrait) -> FaceRegion:
     region = None if arguments.face is None else parse_region(arguments.face)
     mask = None if arguments.mask is None else read_mask(arguments.mask, width_px, height_px)
     return find_face_region(portrait, region, mask, arguments.face_index)
+
+
+def _guide(arguments: argparse.Namespace) -> FaceGuide | None:
+    if arguments.key_points is not None:
+        return key_points_from(arguments.key_points)
+    return None if arguments.drawings is None else read_drawings(arguments.drawings)
 
 
 def _voice(arguments: argparse.Namespace) -> VoiceFile:

@@ -117,11 +117,12 @@ class Backbone(Skeleton):
 
     def without_motion(self, conditions: ClipConditions) -> ClipConditions:
         """The same conditions for a clip that does not know the frames before it."""
-        sites = tuple(
-            seen if seen.motion is None else replace(seen, motion=site.temporal.no_motion_tokens(seen.motion))
-            for site, seen in zip(self.sites, conditions.sites, strict=True)
-        )
-        return replace(conditions, sites=sites)
+        sites = []
+        for site, seen in zip(self.sites, conditions.sites, strict=True):
+            if site.temporal is not None and seen.motion is not None:
+                seen = replace(seen, motion=site.temporal.no_motion_tokens(seen.motion))
+            sites.append(seen)
+        return replace(conditions, sites=tuple(sites))
 
     def hear(
         self, conditions: ClipConditions, voice_tokens: Tensor | None, face: Tensor | None

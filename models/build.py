@@ -35,7 +35,7 @@ class EmoNetworks(nn.Module):
         self.config = config
         self.reference_net = ReferenceNet(config)
         self.backbone = Backbone(config)
-        self.audio_projection = _audio_projection(config)
+        self.audio_projection = build_audio_projection(config)
         context = config.context
         self.identity_projection = None
         if context is not None and context.embedding_width is not None:
@@ -46,7 +46,8 @@ class EmoNetworks(nn.Module):
         self.voice_encoder = None if config.voice_encoder is None else VoiceEncoder(config.voice_encoder)
 
 
-def _audio_projection(config: EmoConfig) -> nn.Module:
+def build_audio_projection(config: EmoConfig) -> nn.Module:
+    """What makes tokens of what frames hear: as EmoNetworks has it."""
     audio = config.audio
     if audio.projection == "linear":
         return AudioProjection(audio)

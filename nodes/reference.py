@@ -46,15 +46,33 @@ class ReferenceNet:
                         "insightface (buffalo_l) gives of the face. Empty: no known face.",
                     },
                 ),
+                "key_points": (
+                    "STRING",
+                    {
+                        "default": "",
+                        "tooltip": "For V-Express: x,y,x,y,x,y of both eyes, the picture's left one first, "
+                        "and of the nose, in pixels of the picture; or a .npy or .safetensors file [frames, "
+                        "3, 2] in ComfyUI's input folder, or in models/emo. Empty: where an upright face in "
+                        "the box has them.",
+                    },
+                ),
+                "drawings": (
+                    "IMAGE",
+                    {
+                        "tooltip": "For EchoMimic with poses: the face's landmarks, drawn on black for every "
+                        "frame, of the picture's size. V-Express takes its key points so, too."
+                    },
+                ),
             },
         }
 
     @classmethod
-    def IS_CHANGED(cls, face_embedding: str = "", **_inputs: Any) -> str:
-        if not face_embedding:
-            return ""
-        stat = host.input_file(face_embedding).stat()
-        return f"{stat.st_size} {stat.st_mtime_ns}"
+    def IS_CHANGED(cls, face_embedding: str = "", key_points: str = "", **_inputs: Any) -> str:
+        from ..steps.number_file import is_number_file
+
+        files = [name for name in (face_embedding, key_points) if is_number_file(name)]
+        stats = [host.input_file(name).stat() for name in files]
+        return " ".join(f"{stat.st_size} {stat.st_mtime_ns}" for stat in stats)
 
     def encode(
         self,
@@ -63,9 +81,13 @@ class ReferenceNet:
         face: "Face",
         vae: Any = None,
         face_embedding: str = "",
+        key_points: str = "",
+        drawings: "Tensor | None" = None,
     ) -> "tuple[PortraitReference, Tensor]":
         from ..steps.face_embedding import read_face_embedding
+        from ..steps.graph_guide import face_guide
         from ..steps.graph_types import refer
 
         identity = read_face_embedding(host.input_file(face_embedding)) if face_embedding else None
-        return refer(model, image, face, vae, identity)
+        guide = face_guide(key_points, drawings, host.input_file)
+        return refer(model, image, face, vae, identity, guide)

@@ -8,22 +8,23 @@ runs in its own "no face" case.
 import logging
 from pathlib import Path
 
-import numpy as np
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load
 from torch import Tensor
 
 from ..errors import InputError
 from ..models.config import EmoConfig
+from .number_file import NumberFile
 
 log = logging.getLogger(__name__)
 
-# An embedding is a few kilobytes; a larger file is something else, and is not read.
-_MAX_BYTES = 1_000_000
 HOW_TO_GET_ONE = (
     "make one with the extra library insightface (`pip install insightface onnxruntime`): "
     'numpy.save("face.npy", FaceAnalysis("buffalo_l").get(picture)[0].embedding) after its prepare(ctx_id=0)'
+)
+_FILE = NumberFile(
+    purpose="a face embedding",
+    allowed="a .npy or .safetensors file with the numbers of one face, [512] or [1, 512] for Hallo",
+    do=HOW_TO_GET_ONE,
+    max_bytes=1_000_000,
 )
 
 
@@ -35,18 +36,9 @@ def read_face_embedding(path: Path) -> Tensor:
     Raises:
         InputError: there is no such file, it is damaged, or it holds anything but such a tensor.
     """
-    try:
-        if path.suffix.lower() not in (".npy", ".safetensors"):
-            raise _unusable(path, "whose ending is another one")
-        if path.stat().st_size > _MAX_BYTES:
-            raise _unusable(path, f"of {path.stat().st_size / 1e6:.1f} MB, too large for an embedding")
-        embedding = _from_numpy(path) if path.suffix.lower() == ".npy" else _from_safetensors(path)
-    except OSError as error:
-        raise _unusable(path, f"which cannot be read: {error.strerror or error}") from error
+    embedding = _FILE.read(path)
     if embedding.ndim != 1 and (embedding.ndim != 2 or len(embedding) != 1):
-        raise _unusable(path, f"with numbers of shape {list(embedding.shape)}")
-    if not bool(embedding.isfinite().all()):
-        raise _unusable(path, "with numbers that are not finite")
+        raise _FILE.unusable(path, f"with numbers of shape {list(embedding.shape)}")
     embedding = embedding.reshape(1, -1)
     if abs(float(embedding.norm()) - 1) < 1e-2:
         log.warning(
@@ -76,32 +68,3 @@ def check_face_embedding(embedding: Tensor | None, config: EmoConfig) -> None:
             allowed=f"[{width}] or [1, {width}], insightface's of one face, or none",
             do=HOW_TO_GET_ONE,
         )
-
-
-def _from_numpy(path: Path) -> Tensor:
-    try:
-        with path.open("rb") as file:
-            values = np.lib.format.read_array(file, allow_pickle=False)
-        if values.dtype.kind not in "fiu":
-            raise _unusable(path, f"with values of the type {values.dtype}")
-        return torch.from_numpy(values.astype(np.float32))
-    except (ValueError, EOFError) as error:
-        raise _unusable(path, f"which is damaged or holds objects ({str(error).splitlines()[0]})") from error
-
-
-def _from_safetensors(path: Path) -> Tensor:
-    try:
-        tensors = load(path.read_bytes())
-    except SafetensorError as error:
-        raise _unusable(path, f"which is damaged ({error})") from error
-    if len(tensors) != 1:
-        raise _unusable(path, f"with {len(tensors)} tensors")
-    return next(iter(tensors.values())).float()
-
-
-def _unusable(path: Path, why: str) -> InputError:
-    return InputError(
-        got=f"{path}, {why}, for a face embedding",
-        allowed="a .npy or .safetensors file with the numbers of one face, [512] or [1, 512] for Hallo",
-        do=HOW_TO_GET_ONE,
-    )

@@ -1,6 +1,6 @@
 """Models of published weights in the graph: what is asked of the host, and their sampling loops."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ from ..models.voice_encoder import VoiceEncoder
 from .graph_model import GraphModel
 from .graph_tensors import frames_of_images, images_of_frames
 from .latent_file import gather_latents
+from .published_memory import require_room_to_sample, room_to_sample
 from .published_sampling import (
     PictureCoder,
     PublishedPortrait,
@@ -47,17 +48,17 @@ class HostCoder:
     """The host's VAE in the middle of a run; what it may have pushed off the device is brought back."""
 
     vae: HostVae
-    model: GraphModel
+    bring: Callable[[], torch.device]
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Pixels [B, 3, H, W] in 0..1 -> latents."""
         latents = self.vae.encode(images_of_frames(pixels)).float()
-        return latents.to(self.model.bring_all())
+        return latents.to(self.bring())
 
     def decode(self, latents: Tensor) -> Tensor:
         """Latents -> pixels [B, 3, H, W]."""
         pixels = frames_of_images(self.vae.decode(latents.cpu())).float()
-        return pixels.to(self.model.bring_all())
+        return pixels.to(self.bring())
 
 
 def published_latents(
@@ -74,15 +75,26 @@ def published_latents(
 
     vae: the host's, for a model without an autoencoder of its own.
     folder: keeps clips, or steps, and gives those that it kept before.
+
+    Raises:
+        InputError: the device has not the memory beside the weights.
     """
     networks = model.networks
-    coder: PictureCoder = networks.autoencoder if vae is None else HostCoder(vae, model)  # type: ignore[assignment]
+    room = room_to_sample(networks, rows, settings.voice_guidance != 1)
+
+    def bring() -> torch.device:
+        """All networks to the device, with room beside them for a clip or window."""
+        return model.bring(*(name for name, _ in networks.named_children()), memory_bytes=room)
+
+    coder: PictureCoder = networks.autoencoder if vae is None else HostCoder(vae, bring)  # type: ignore[assignment]
 
     def start() -> SamplerState | WindowedState:
         return first_state(model.config, portrait.latents.shape[1:], settings.seed)
 
     def sample(state: SamplerState | WindowedState) -> Iterator[Tensor]:
-        like = torch.empty(0, device=model.bring_all(), dtype=networks.backbone.dtype)
+        device = bring()
+        require_room_to_sample(room, device, model.config)
+        like = torch.empty(0, device=device, dtype=networks.backbone.dtype)
         run = PublishedRun(networks, coder, portrait.to(like), rows.to(like), timeline, settings, on_progress)
         return sample_published(run, state, folder.save_steps)
 

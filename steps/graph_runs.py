@@ -115,12 +115,15 @@ def sampling_run(
 ) -> SamplingRun:
     """The run of these settings in the folder of all runs; for the arguments see `sample_latents`."""
     backbone, reference = next(model.networks.backbone.parameters()), portrait.reference
-    identity = reference.identity if isinstance(reference, PublishedPortrait) else None
+    identity = drawings = None
+    if isinstance(reference, PublishedPortrait):
+        identity, drawings = reference.identity, reference.drawings
     made_from = {
         "model": model.sha256,
         "portrait": digest(reference.latents),
         "face region": f"{portrait.face} {portrait.fitted.region}",
         "face embedding": digest(identity),
+        "key points or drawings": digest(drawings),
         "voice": digest(voice.features),
         "clip length or frame rate": f"{voice.timeline}",
         "head motion": str(motion),

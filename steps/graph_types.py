@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..models.checkpoints.emo import LoadedModel
 from ..models.config import EmoConfig, SamplingDefaults
 from .face_embedding import check_face_embedding
+from .face_guide import FaceGuide, check_count, check_face_guide
 from .face_region import FaceRegion, movement_box
 from .graph_model import GraphModel, ModelVae
 from .graph_published import HostVae, published_latents
@@ -136,7 +137,12 @@ def fit_located(portrait: Portrait, face: Face, config: EmoConfig) -> FittedPort
 
 
 def refer(
-    model: GraphModel, image: Tensor, face: Face, vae: HostVae | None, identity: Tensor | None = None
+    model: GraphModel,
+    image: Tensor,
+    face: Face,
+    vae: HostVae | None,
+    identity: Tensor | None = None,
+    guide: FaceGuide | None = None,
 ) -> tuple[PortraitReference, Tensor]:
     """A picture [1, H, W, 3] as the model sees it, and the part of it that will be animated, likewise.
 
@@ -144,18 +150,20 @@ def refer(
         model, image, face: the picture, and the face that was located in it.
         vae: encodes the portrait instead of the model's own autoencoder.
         identity: a face embedding [1, E], for a model that takes one; None: no known face.
+        guide: how the head moves, for a model that is told; None: it is not given.
 
     Raises:
-        InputError: a face of another picture, latents of another kind, no autoencoder, or an embedding that
-            does not suit the model.
+        InputError: a face of another picture, latents of another kind, no autoencoder, or an embedding or
+            guide that does not suit the model.
     """
     check_face_embedding(identity, model.config)
+    check_face_guide(guide, model.config, face.picture_px)
     fitted = fit_located(portrait_of_image(image), face, model.config)
     portrait = images_of_frames(fitted.pixels)
     latents = (vae or ModelVae(model)).encode(portrait)
     check_latents(model, {"samples": latents})
     if is_published(model):
-        known = portrait_of(fitted, latents.float().cpu(), model.config, identity)
+        known = portrait_of(fitted, latents.float().cpu(), model.config, identity, guide)
         return PortraitReference(known, fitted, face, model.path, vae), portrait
     device = model.bring("reference_net")
     reference = reference_of_latents(model.networks, latents.float().to(device))
@@ -187,7 +195,7 @@ def sample_latents(
     """
     check_same_model(model, portrait, voice)
     if isinstance(portrait.reference, PublishedPortrait):
-        _check_published(model, voice, motion, earlier)
+        _check_published(model, portrait.reference, voice, motion, earlier)
         return published_latents(
             model, portrait.reference, portrait.vae, voice.features, voice.timeline, settings, on_progress,
             run,
@@ -216,7 +224,11 @@ def sample_latents(
 
 
 def _check_published(
-    model: GraphModel, voice: EncodedVoice, motion: HeadMotion | None, earlier: Tensor | None
+    model: GraphModel,
+    portrait: PublishedPortrait,
+    voice: EncodedVoice,
+    motion: HeadMotion | None,
+    earlier: Tensor | None,
 ) -> None:
     """Refuse what a model of published weights does not have, and say what it leaves unheard."""
     length, own = voice.timeline.frames_per_clip, model.config.temporal.frames_per_clip
@@ -226,6 +238,8 @@ def _check_published(
             allowed=f"clips of {own} frames from the start of the voice, for {model.config.name}",
             do="leave `earlier` unconnected and the clip length 0",
         )
+    if portrait.drawings is not None:
+        check_count(len(portrait.drawings), voice.timeline.frame_count)
     if motion is not None:
         log.warning("%s has no speed layers: the head motion changes nothing", model.config.name)
 

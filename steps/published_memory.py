@@ -1,46 +1,26 @@
 """How much memory a run of a model of published weights will need, found out before it starts.
 
-As in memory.py, voice encoder, ReferenceNet, one prediction of a clip or window, and the decoder run once on
-torch's `meta` device at the sizes of the run. What grows with the voice is counted apart: its features, and
-where the whole video is denoised together, the latents of all frames.
+As in memory.py, ReferenceNet, one prediction of a clip or window, and the decoder run once on torch's `meta`
+device at the sizes of the run. What grows with the voice, voice_memory.py counts.
 """
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 
+from ..errors import InputError
 from ..models.build import EmoNetworks, build_networks
 from ..models.checkpoints.emo import LoadedModel
 from ..models.config import LATENT_DOWNSCALE, EmoConfig
 from ..models.picture_autoencoder import PictureAutoencoder
 from ..models.region_audio import VoiceRegions
-from ..models.voice_encoder import SAMPLE_RATE_HZ
 from .guidance import Halves, picture_features, prepare_halves
-from .memory import LivingTensors, MemoryNeed, require_free
-from .published_sampling import generated_frame_count
+from .memory import MemoryNeed, free_bytes, require_free
 from .published_talk import require_complete, require_voice_driven
 from .timeline import Timeline
-from .voice_rows import voice_rows
-
-# Latents of the whole video that a loop over windows holds at once: its noise, the sample before and after a
-# step, the sum of predictions, their mean, and the clean latents that they mean.
-_LATENTS_HELD = 6
-
-
-class FusedAttention(TorchFunctionMode):
-    """Attention takes its result only, as the kernels of CPUs and cards do that never store the weights."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is F.scaled_dot_product_attention:
-            named = {**dict(zip(("query", "key", "value"), args, strict=False)), **(kwargs or {})}
-            queries, values = named["query"], named["value"]
-            return queries.new_empty(*queries.shape[:-1], values.shape[-1])
-        return func(*args, **(kwargs or {}))
+from .voice_memory import voice_need, with_peak
 
 
 def require_memory(
@@ -73,6 +53,43 @@ def require_memory(
     )
 
 
+def require_room_for_weights(size: int, free: int | None = None) -> None:
+    """Whether main memory can hold weights of so many bytes, which are about to be read.
+
+    free: bytes left; None asks the machine.
+
+    Raises:
+        InputError: it cannot.
+    """
+    free = free_bytes(torch.device("cpu")) if free is None else free
+    if free is not None and size > free:
+        raise InputError(
+            got=f"{free / 1e9:.2f} GB of main memory free, for weights that take {size / 1e9:.2f} GB there",
+            allowed="a machine with as much free memory",
+            do="keep the type of the files (`--dtype float16` for files of float16), which are then read "
+            "where they lie, or close other programs",
+        )
+
+
+def room_to_sample(networks: EmoNetworks, rows: Tensor, guided: bool) -> int:
+    """Bytes beside the weights that sampling takes; rows are what all frames hear [1, N, rows, D]."""
+    dtype = networks.backbone.dtype
+    sampling = _sampling(networks.config, (rows.shape[2], rows.shape[3]), guided, dtype)
+    return MemoryNeed(0, sampling, 0, rows.numel() * dtype.itemsize).beside_weights(0)
+
+
+def require_room_to_sample(size: int, device: torch.device, config: EmoConfig) -> None:
+    """Raises InputError: a device that holds the weights has less than so many bytes left to sample in."""
+    free = free_bytes(device)
+    if free is not None and size > free:
+        raise InputError(
+            got=f"{free / 1e9:.2f} GB free on {device} beside the weights, for sampling with {config.name}, "
+            f"which takes about {size / 1e9:.2f} GB",
+            allowed="a device with as much free memory",
+            do="load the model in float16 or bfloat16, use a shorter voice, or close other programs",
+        )
+
+
 def weights_elsewhere(networks: EmoNetworks, device: torch.device) -> int:
     """Bytes of the weights that are not on a kind of device yet."""
     tensors = (*networks.parameters(), *networks.buffers())
@@ -91,41 +108,9 @@ def estimate_published(networks: EmoNetworks, timeline: Timeline, guided: bool) 
     weights = sum(part.numel() * part.element_size() for part in networks.parameters())
     sizes: Any = networks.autoencoder.vae.config  # type: ignore[union-attr]
     decode = _decoding(config, tuple(sizes["block_out_channels"]), sizes["norm_num_groups"])
-    count = generated_frame_count(config, timeline)
-    samples = round(timeline.duration_s * SAMPLE_RATE_HZ)
-    row_shape, heard = _hearing(networks, samples, count, timeline)
-    rows = count * row_shape[0] * row_shape[1] * dtype.itemsize
-    peaks = [_sampling(config, row_shape, guided, dtype), heard - rows, decode]
-    held = rows
-    if config.loop.kind == "windows":
-        tokens, projecting = _projecting(config, (1, count, *row_shape), dtype)
-        defaults, channels = config.defaults, config.spatial.latent_channels
-        places = defaults.height_px * defaults.width_px // LATENT_DOWNSCALE**2
-        latents = _LATENTS_HELD * count * channels * places * dtype.itemsize
-        peaks.append(projecting)
-        held += tokens + latents
-    return MemoryNeed(weights, max(peaks), 0, held)
-
-
-def _with_peak(work: Callable[[], Any]) -> tuple[Any, int]:
-    """What some work on the meta device gives, and the bytes in use at its height."""
-    with torch.inference_mode(), FusedAttention(), LivingTensors() as living:
-        result = work()
-        return result, living.peak
-
-
-def _hearing(
-    networks: EmoNetworks, samples: int, count: int, timeline: Timeline
-) -> tuple[tuple[int, int], int]:
-    """Rows and width of what a frame hears, and the peak while the whole voice is encoded."""
-    encoder = networks.voice_encoder
-    with torch.device("meta"):
-        bare = type(encoder)(encoder.config).eval()  # type: ignore[union-attr,arg-type]
-    voice = torch.empty(samples, device="meta")
-    rows, peak = _with_peak(
-        lambda: voice_rows(bare, voice, count, timeline.fps, networks.config.audio)  # type: ignore[arg-type]
-    )
-    return (rows.shape[2], rows.shape[3]), peak
+    voice = voice_need(networks.voice_encoder, config, timeline, dtype)  # type: ignore[arg-type]
+    sampling = _sampling(config, voice.row_shape, guided, dtype)
+    return MemoryNeed(weights, max(sampling, voice.working, decode), 0, voice.held)
 
 
 @lru_cache(maxsize=4)
@@ -136,23 +121,14 @@ def _decoding(config: EmoConfig, channels: tuple[int, ...], norm_groups: int) ->
         autoencoder = PictureAutoencoder(channels, norm_groups).eval()
         side = (defaults.height_px // LATENT_DOWNSCALE, defaults.width_px // LATENT_DOWNSCALE)
         latents = torch.empty(frames, config.spatial.latent_channels, *side)
-    return _with_peak(lambda: autoencoder.decode(latents))[1]
-
-
-@lru_cache(maxsize=4)
-def _projecting(config: EmoConfig, rows: tuple[int, ...], dtype: torch.dtype) -> tuple[int, int]:
-    """Bytes of the tokens of all frames, and the peak while they are made of rows of this shape."""
-    networks = build_networks(config, "meta").to(dtype)
-    heard = torch.empty(rows, dtype=dtype, device="meta")
-    tokens, peak = _with_peak(lambda: networks.audio_projection(heard))
-    return (0 if tokens is heard else tokens.numel() * dtype.itemsize), peak
+    return with_peak(lambda: autoencoder.decode(latents))[1]
 
 
 @lru_cache(maxsize=4)
 def _sampling(config: EmoConfig, row_shape: tuple[int, int], guided: bool, dtype: torch.dtype) -> int:
     """The peak of a step of a clip or window."""
     networks = build_networks(config, "meta").to(dtype)
-    return _with_peak(lambda: _predict_once(networks, row_shape, guided))[1]
+    return with_peak(lambda: _predict_once(networks, row_shape, guided))[1]
 
 
 def _predict_once(networks: EmoNetworks, row_shape: tuple[int, int], guided: bool) -> Tensor:

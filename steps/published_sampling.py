@@ -1,5 +1,6 @@
 """The sampling loops of models of published weights: from noise to latents, clip by clip or in windows."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -12,17 +13,20 @@ from ..models.build import EmoNetworks
 from ..models.config import EmoConfig
 from ..models.region_audio import VoiceRegions
 from .face_embedding import check_face_embedding
+from .face_guide import FaceGuide, fitted_drawings
 from .face_region import FaceRegion
 from .guidance import denoise_halves, picture_features, prepare_halves
 from .noise import FrameNoise, WhiteNoise
 from .portrait import FittedPortrait
-from .region_masks import key_point_drawing, lip_region, rectangle, voice_regions, widened
+from .region_masks import draw_key_points, key_points_of, lip_region, rectangle, voice_regions, widened
 from .sampler_state import SamplerState, WindowedState
 from .sampling import OnProgress, Progress
 from .sampling_settings import SamplingSettings
 from .schedulers import make_scheduler
 from .timeline import Timeline
 from .windows import Keep, WindowedConditions, denoise_windows, keep_nothing, whole_windows
+
+log = logging.getLogger(__name__)
 
 # How much larger than the face its mask is, a side: as in the published preparations.
 _MASK_MARGIN = 1.2
@@ -49,12 +53,14 @@ class PublishedPortrait:
         region: the face in the picture.
         size_px: (width, height) of the picture; the same where the voice is heard region by region.
         identity: a face embedding [1, E]; None: no known face.
+        drawings: how the head moves [1 or F, 3, H, W], 8 bits a channel, on the CPU; None: not given.
     """
 
     latents: Tensor
     region: FaceRegion
     size_px: tuple[int, int]
     identity: Tensor | None = None
+    drawings: Tensor | None = None
 
     def to(self, like: Tensor) -> "PublishedPortrait":
         """The same on the device and in the dtype of a tensor."""
@@ -101,7 +107,11 @@ class PublishedRun:
 
 
 def portrait_of(
-    fitted: FittedPortrait, latents: Tensor, config: EmoConfig, identity: Tensor | None = None
+    fitted: FittedPortrait,
+    latents: Tensor,
+    config: EmoConfig,
+    identity: Tensor | None = None,
+    guide: FaceGuide | None = None,
 ) -> PublishedPortrait:
     """A fitted portrait and its latents in the autoencoder's own scale, as the networks see them.
 
@@ -116,7 +126,9 @@ def portrait_of(
             do="set both sides of the model's picture to the same size",
         )
     check_face_embedding(identity, config)
-    return PublishedPortrait(latents * config.latent_scale, fitted.region, (width_px, height_px), identity)
+    drawings = None if guide is None else fitted_drawings(guide, fitted)
+    size_px = (width_px, height_px)
+    return PublishedPortrait(latents * config.latent_scale, fitted.region, size_px, identity, drawings)
 
 
 def check_settings(settings: SamplingSettings, config: EmoConfig) -> None:
@@ -188,15 +200,11 @@ def _windowed(run: PublishedRun, state: WindowedState, keep: Keep) -> Iterator[T
 def _denoise_all(run: PublishedRun, state: WindowedState, keep: Keep) -> None:
     networks, settings, portrait = run.networks, run.settings, run.portrait
     features = picture_features(networks, portrait.latents, portrait.identity, run.guided)
-    if networks.config.locator.reads == "face":
-        mask = rectangle(widened(portrait.region, _MASK_MARGIN), *portrait.size_px)
-    else:
-        mask = key_point_drawing(portrait.region, *portrait.size_px)
     conditions = WindowedConditions(
         networks,
         prepare_halves(networks, features, None, None),
         networks.audio_projection(run.rows),
-        mask.to(run.rows),
+        _located_by(run),
     )
     source = WhiteNoise(networks.config.loop, portrait.latents.shape[1:], settings.seed)
     noise = run.noise(source, run.rows.shape[1])
@@ -207,6 +215,20 @@ def _denoise_all(run: PublishedRun, state: WindowedState, keep: Keep) -> None:
     denoise_windows(
         conditions, noise, run.scheduler(), settings.voice_guidance, on_step, state=state, keep=keep
     )
+
+
+def _located_by(run: PublishedRun) -> Tensor:
+    """What the locator reads: one for all frames [1, c, H, W], or one each [1, N, 3, H, W] with 8 bits."""
+    portrait, reads = run.portrait, run.networks.config.locator.reads
+    if portrait.drawings is None:
+        if reads == "key points":
+            log.info("no key points are given: eyes and nose are placed by the proportions of the face's box")
+            return draw_key_points(key_points_of(portrait.region), *portrait.size_px).to(run.rows)
+        return rectangle(widened(portrait.region, _MASK_MARGIN), *portrait.size_px).to(run.rows)
+    if len(portrait.drawings) == 1:
+        return portrait.drawings.to(run.rows) / 255
+    last, count = len(portrait.drawings) - 1, run.rows.shape[1]
+    return portrait.drawings[torch.arange(count).clamp(max=last)][None]
 
 
 @torch.inference_mode()

@@ -12,6 +12,7 @@ from ..models.checkpoints.open_model import missing_files
 from ..models.config import EmoConfig
 from ..models.spectrogram_encoder import SpectrogramEncoder
 from ..models.voice_encoder import VoiceEncoder
+from .face_guide import FaceGuide
 from .portrait import FittedPortrait
 from .published_sampling import PublishedRun, generated_frame_count, portrait_of, sample_published
 from .sampler_state import SamplerState, WindowedState
@@ -26,12 +27,12 @@ from .windows import Keep, keep_nothing
 
 
 def require_voice_driven(config: EmoConfig) -> None:
-    """Raises InputError: the model moves by drawn poses, which nothing here draws."""
-    if config.audio.features == "none" or config.locator.reads == "poses":
+    """Raises InputError: the model hears no voice."""
+    if config.audio.features == "none":
         raise InputError(
-            got=f"the model {config.name}, which wants a drawn pose for every frame",
-            allowed="a model that a portrait and a voice are enough for",
-            do="use the version of it without poses, or another model",
+            got=f"the model {config.name}, which hears no voice and is moved by drawn poses alone",
+            allowed="a model that speaks: Hallo, EchoMimic, V-Express, or one of this project",
+            do="choose another model; `comfyui-emo convert` and `inspect` know this one",
         )
 
 
@@ -63,7 +64,7 @@ def encode_rows(
         InputError: the device has not the memory for all of the voice.
     """
     heard: VoiceEncoder | SpectrogramEncoder = encoder or networks.voice_encoder  # type: ignore[assignment]
-    check_voice_fits(heard, networks.config, timeline, device)
+    check_voice_fits(heard, networks.config, timeline, device, networks.backbone.dtype)
     samples = encoder_samples(voice).to(device)
     count = generated_frame_count(networks.config, timeline)
     return voice_rows(heard, samples, count, timeline.fps, networks.config.audio)
@@ -78,6 +79,7 @@ def sample_talk(
     device: torch.device,
     on_progress: OnProgress,
     identity: Tensor | None = None,
+    guide: FaceGuide | None = None,
     state: SamplerState | WindowedState | None = None,
     keep: Keep = keep_nothing,
 ) -> Iterator[Tensor]:
@@ -95,7 +97,7 @@ def sample_talk(
     coder = networks.autoencoder
     latents = coder.encode(fitted.pixels.to(device))  # type: ignore[union-attr]
     like = latents.new_empty(0, dtype=networks.backbone.dtype)
-    portrait = portrait_of(fitted, latents, model.config, identity).to(like)
+    portrait = portrait_of(fitted, latents, model.config, identity, guide).to(like)
     rows = encode_rows(networks, voice, timeline, device).to(like)
     run = PublishedRun(networks, coder, portrait, rows, timeline, settings, on_progress)  # type: ignore[arg-type]
     yield from sample_published(run, state, keep)

@@ -79,18 +79,21 @@ def _soft(mask: Tensor, side: int, kernel: int) -> Tensor:
     return ((blurred - low) / (high - low).clamp(min=1e-6) * 255).floor() / 255
 
 
-def key_point_drawing(face: FaceRegion, width_px: int, height_px: int) -> Tensor:
-    """Eyes and nose of an upright face, drawn as a V [1, 3, height, width] in 0..1.
+def key_points_of(face: FaceRegion) -> Tensor:
+    """x and y of both eyes, the picture's left one first, and nose [3, 2]: where an upright face has them."""
+    return torch.tensor([(face.x + x * face.width, face.y + y * face.height) for x, y in _KEY_POINTS])
+
+
+def draw_key_points(points: Tensor, width_px: int, height_px: int) -> Tensor:
+    """Eyes and nose [3, 2], x and y in pixels, drawn as a V [1, 3, height, width] in 0..1.
 
     Two sticks lead from the eyes to the nose, and a disc of 4 pixels lies on each point (V-Express, arXiv
-    2406.02511); the points come from the box's proportions.
+    2406.02511).
     """
-    points = [(face.x + x * face.width, face.y + y * face.height) for x, y in _KEY_POINTS]
     rows, columns = torch.meshgrid(torch.arange(height_px), torch.arange(width_px), indexing="ij")
     drawing = torch.zeros(1, 3, height_px, width_px)
-    nose = torch.tensor(points[2])
-    for point, colour in zip(points[:2], _POINT_COLOURS[:2], strict=True):
-        eye = torch.tensor(point)
+    nose = points[2]
+    for eye, colour in zip(points[:2], _POINT_COLOURS[:2], strict=True):
         middle, along = (eye + nose) / 2, (eye - nose)
         length = along.norm()
         x, y = columns - middle[0], rows - middle[1]
@@ -98,7 +101,7 @@ def key_point_drawing(face: FaceRegion, width_px: int, height_px: int) -> Tensor
         across = (-x * along[1] + y * along[0]) / length
         inside = (lengthwise / (length / 2)) ** 2 + (across / _STICK_PX) ** 2 <= 1
         drawing[0, :, inside] = _STICK_SHARE * torch.tensor(colour)[:, None]
-    for (x, y), colour in zip(points, _POINT_COLOURS, strict=True):
+    for (x, y), colour in zip(points.tolist(), _POINT_COLOURS, strict=True):
         inside = (columns - int(x)) ** 2 + (rows - int(y)) ** 2 <= _STICK_PX**2
         drawing[0, :, inside] = torch.tensor(colour)[:, None]
     return drawing

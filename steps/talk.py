@@ -15,6 +15,7 @@ from ..models.config import LATENT_DOWNSCALE, EmoConfig
 from . import published_sampling
 from .decoding import decode_clip
 from .face_embedding import check_face_embedding
+from .face_guide import FaceGuide, check_face_guide
 from .face_region import FaceRegion, face_mask, movement_box
 from .head_motion import HeadMotion
 from .marking.marks import Marks, Origin, prepare_marks
@@ -52,6 +53,7 @@ class TalkRequest:
         sampling: steps, scheduler, guidance, seed.
         fps: frame rate of the video.
         identity: a face embedding [1, E], for a model that takes one; None: no known face.
+        guide: how the head moves, for a model that is told; None: it is not given.
     """
 
     portrait: Portrait
@@ -61,6 +63,7 @@ class TalkRequest:
     sampling: SamplingSettings
     fps: FrameRate
     identity: Tensor | None = None
+    guide: FaceGuide | None = None
 
 
 def fit_to_model(portrait: Portrait, region: FaceRegion, config: EmoConfig) -> FittedPortrait:
@@ -90,9 +93,17 @@ def animate(
 
     The networks are on `device`.
     """
-    check_face_embedding(request.identity, model.config)
+    check_what_is_given(model, request)
     for latents in _sample(model, fitted, request, device, on_progress):
         yield decode_clip(model.networks, latents)
+
+
+def check_what_is_given(model: LoadedModel, request: TalkRequest) -> None:
+    """Raises InputError: the request tells the model what it does not take, or not what it needs."""
+    check_face_embedding(request.identity, model.config)
+    height_px, width_px = request.portrait.pixels.shape[-2:]
+    frame_count = talk_timeline(model, request).frame_count
+    check_face_guide(request.guide, model.config, (width_px, height_px), frame_count)
 
 
 def is_published(model: LoadedModel) -> bool:
@@ -115,7 +126,7 @@ def _sample(
     if is_published(model):
         yield from sample_talk(
             model, fitted, request.voice, timeline, sampling, device, on_progress, request.identity,
-            state, keep,
+            request.guide, state, keep,
         )  # fmt: skip
         return
     reference = run_reference_net(networks, fitted, device)
@@ -151,6 +162,8 @@ def run_settings(
         "portrait": digest(request.portrait.pixels),
         "face region": str(request.region),
         "face embedding": digest(request.identity),
+        "key points": digest(None if request.guide is None else request.guide.key_points),
+        "drawings": digest(None if request.guide is None else request.guide.drawings),
         "voice": request.voice.digest,
         "frame rate": str(talk_timeline(model, request).fps),
         "head motion": str(request.motion),
@@ -208,7 +221,7 @@ def talk(
         InputError: if a part of the request cannot be used, or a file cannot be written.
     """
     check_output(output)
-    check_face_embedding(request.identity, model.config)
+    check_what_is_given(model, request)
     timeline = talk_timeline(model, request)
     defaults = model.config.defaults
     picture = PictureFormat(defaults.width_px, defaults.height_px)

@@ -34,12 +34,20 @@ __all__ = [
     "CONTAINERS",
     "GRAPH_KEYS",
     "METADATA_KEYS",
+    "RGB_COLOURS",
     "Video",
     "VideoWriter",
     "cannot_write",
     "check_output",
     "read_video",
 ]
+
+# PyAV 14 turns yuv into rgb rightly only when it is told all of this.
+RGB_COLOURS = {
+    "src_colorspace": Colorspace.ITU709,
+    "src_color_range": ColorRange.MPEG,
+    "dst_color_range": ColorRange.JPEG,
+}
 
 
 class VideoWriter:
@@ -221,12 +229,6 @@ def read_video(path: str | Path) -> Video:
         if not container.streams.video:
             raise InputError(got=f"{path}: no pictures", allowed="a video with sound", do="check the path")
         stream = container.streams.video[0]
-        # PyAV 14 turns yuv into rgb rightly only when it is told all of this.
-        colours = {
-            "src_colorspace": Colorspace.ITU709,
-            "src_color_range": ColorRange.MPEG,
-            "dst_color_range": ColorRange.JPEG,
-        }
-        frames = [frame.to_ndarray(format="rgb24", **colours) for frame in container.decode(stream)]
+        frames = [frame.to_ndarray(format="rgb24", **RGB_COLOURS) for frame in container.decode(stream)]
         fps = stream.average_rate or Fraction(0)
         return Video(np.stack(frames), fps, voice, dict(container.metadata))

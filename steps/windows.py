@@ -56,7 +56,8 @@ class WindowedConditions:
         networks: the model's.
         halves: what both halves read in every window.
         voice_tokens: of all frames [1, N, T, W]; None for a model that hears nothing.
-        face: the locator's output [1, 1 or N, C, h, w]; None: none.
+        face: the locator's output for all frames [1, 1, C, h, w]; None: none, or one for each frame.
+        drawings: what the locator reads of each frame [1, N, c, H, W]; None: one for all, or none.
     """
 
     def __init__(
@@ -65,20 +66,28 @@ class WindowedConditions:
         self.networks = networks
         self.halves = halves
         self.voice_tokens = voice_tokens
-        self.face = None if mask is None else networks.backbone.locate(mask)
+        each = mask is not None and mask.ndim == 5 and mask.shape[1] > 1
+        self.drawings = mask if each else None
+        self.face = None if mask is None or each else networks.backbone.locate(mask)
 
     def of(self, frames: list[int]) -> Halves:
         """The conditions of these frames."""
         backbone = self.networks.backbone
         tokens = None if self.voice_tokens is None else self.voice_tokens[:, frames]
-        face = self.face
-        if face is not None and face.shape[1] > 1:
-            face = face[:, frames]
+        face = self.face if self.drawings is None else self._locate(self.drawings[:, frames])
         conditional = backbone.hear(self.halves.conditional, tokens, face)
         unconditional = self.halves.unconditional
         if unconditional is not None and self.networks.config.locator.guides:
             unconditional = backbone.hear(unconditional, None, face)
         return Halves(conditional, unconditional)
+
+    def _locate(self, drawings: Tensor) -> Tensor:
+        """The locator's output for a window: of all frames it would take more memory than it saves time."""
+        backbone = self.networks.backbone
+        like = backbone.conv_in.weight
+        if drawings.dtype == torch.uint8:
+            return backbone.locate(drawings.to(like.device).to(like.dtype) / 255)
+        return backbone.locate(drawings.to(like))
 
 
 @torch.inference_mode()

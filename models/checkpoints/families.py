@@ -1,7 +1,8 @@
 """Finds published files of a family in a folder, or among given files, and loads them."""
 
 import logging
-from collections.abc import Collection, Iterable
+import math
+from collections.abc import Callable, Collection, Iterable
 from functools import cache
 from pathlib import Path
 
@@ -14,9 +15,16 @@ from .detect import seems_to_be
 from .emo import LoadedModel
 from .family import Family, PublishedFile
 from .tables import FAMILIES, KNOWN_NAMES
-from .weight_source import WEIGHT_SUFFIXES, WeightSource, open_weights, require_one_precision
+from .weight_source import WEIGHT_SUFFIXES, StoredTensor, WeightSource, open_weights, require_one_precision
 
 log = logging.getLogger(__name__)
+
+MakeRoom = Callable[[int], object]
+"""Told how many bytes of memory weights will take, before they are read; may raise."""
+
+
+def no_room_asked(_: int) -> None:
+    """For those who do not ask."""
 
 
 @cache
@@ -63,15 +71,24 @@ def describe(assembly: Assembly) -> dict[str, object]:
     }
 
 
-def fill_networks(assembly: Assembly, dtype: torch.dtype | None = None) -> EmoNetworks:
+def fill_networks(
+    assembly: Assembly, dtype: torch.dtype | None = None, make_room: MakeRoom = no_room_asked
+) -> EmoNetworks:
     """Networks in eval mode with an assembly's tensors, on the CPU, read one by one."""
     stored = {tensor.dtype for tensor in assembly.tensors.values() if tensor.dtype.is_floating_point}
     single = next(iter(stored)) if len(stored) == 1 else torch.float32
     chosen = dtype or (torch.float32 if single.itemsize == 1 else single)
+    make_room(room_for(assembly.tensors.values(), chosen))
     networks = build_networks(assembly.family.config, "meta")
     tensors = {name: tensor.read().to(chosen) for name, tensor in assembly.tensors.items()}
     networks.load_state_dict(tensors, assign=True)
     return networks.eval().requires_grad_(False)
+
+
+def room_for(tensors: Iterable[StoredTensor], dtype: torch.dtype | None) -> int:
+    """Bytes that tensors will take in a type; those that keep theirs stay in the file, which is mapped."""
+    changed = (tensor for tensor in tensors if dtype not in (None, tensor.dtype))
+    return sum(math.prod(tensor.shape) for tensor in changed) * (0 if dtype is None else dtype.itemsize)
 
 
 def open_all(paths: list[Path]) -> list[WeightSource]:

@@ -103,8 +103,8 @@ class Family:
 
     @property
     def hears(self) -> bool:
-        """Whether a voice and a portrait are all that the model needs."""
-        return self.config.audio.features != "none" and self.config.locator.reads != "poses"
+        """Whether a voice moves the face."""
+        return self.config.audio.features != "none"
 
     @cached_property
     def _patterns(self) -> list[tuple[re.Pattern[str], str]]:

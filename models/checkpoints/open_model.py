@@ -21,7 +21,17 @@ from .external_files import (
     wav2vec2_from,
     whisper_from,
 )
-from .families import describe, fill_networks, find_assembly, open_all, open_folder, weight_files
+from .families import (
+    MakeRoom,
+    describe,
+    fill_networks,
+    find_assembly,
+    no_room_asked,
+    open_all,
+    open_folder,
+    room_for,
+    weight_files,
+)
 from .family import PICTURE_AUTOENCODER, ExternalFile, voice_encoder_file
 from .tables import FAMILIES, family_named
 from .weight_source import WeightSource, open_weights, require_one_precision
@@ -34,6 +44,7 @@ def open_model(
     family: str | None = None,
     dtype: torch.dtype | None = None,
     shared: Iterable[Path] = (),
+    make_room: MakeRoom = no_room_asked,
 ) -> LoadedModel:
     """Load a model with all that lies beside it.
 
@@ -43,6 +54,7 @@ def open_model(
         family: short name of a family, where a folder holds more than one.
         dtype: of the networks; None: as stored.
         shared: folders where autoencoder and voice encoder may lie, too, under their published names.
+        make_room: told what published files will take, before they are read; what it raises is raised.
 
     Raises:
         WeightsError: files are missing, damaged, or something else.
@@ -50,19 +62,21 @@ def open_model(
     if path.is_file() and path.suffix.lower() == ".safetensors":
         source = open_weights(path)
         if source.metadata.get("format") == FORMAT:
-            return _own_model(source, dtype, shared)
+            return _own_model(source, dtype, shared, make_room)
     sources = open_all([path])
     families = FAMILIES if family is None else (family_named(family),)
     assembly = find_assembly(sources, families)
     for used in assembly.sources:
         require_one_precision(used)
-    networks = fill_networks(assembly, dtype)
+    networks = fill_networks(assembly, dtype, make_room)
     beside = attach_external(networks, sources if path.is_dir() else open_folder(path.parent), shared)
     files = (*(source.path for source in assembly.sources), *beside)
     return LoadedModel(networks, path, describe(assembly), files=files)
 
 
-def _own_model(source: WeightSource, dtype: torch.dtype | None, shared: Iterable[Path]) -> LoadedModel:
+def _own_model(
+    source: WeightSource, dtype: torch.dtype | None, shared: Iterable[Path], make_room: MakeRoom
+) -> LoadedModel:
     try:
         config = EmoConfig.from_dict(json.loads(source.metadata["config"]))
     except (KeyError, ValueError, InputError):
@@ -71,6 +85,7 @@ def _own_model(source: WeightSource, dtype: torch.dtype | None, shared: Iterable
         return load_model(source.path)
     networks = build_networks(config, "meta")
     require_shapes(source, shapes_of(networks))
+    make_room(room_for(source.tensors.values(), dtype))
     read = ((name, tensor.read()) for name, tensor in source.tensors.items())
     networks.load_state_dict({name: value.to(dtype or value.dtype) for name, value in read}, assign=True)
     files = (source.path, *attach_external(networks, open_folder(source.path.parent), shared))
@@ -85,19 +100,26 @@ def attach_external(
 
     Args:
         networks: to be completed.
-        own: files that lie with the model: one of the right form is taken, whatever its name.
+        own: files that lie with the model: one of the right form is taken, whatever its name; but before
+            others one of the right name, because whole repositories hold other models' autoencoders, too.
         shared: folders of files of many models, of which one is taken that has the right name, too.
 
     Returns:
         The files that were taken.
     """
-    taken = [source.path for source in own if _attach(networks, source)]
+    wanted = [file.path for file in missing_files(networks).values()]
+    ranked = sorted(own, key=lambda source: not _is_named(source.path.as_posix(), wanted))
+    taken = [source.path for source in ranked if _attach(networks, source)]
     for file in missing_files(networks).values():
         for folder in shared:
             for path in weight_files(folder):
-                if re.search(file.path, path.relative_to(folder).as_posix(), re.IGNORECASE):
+                if _is_named(path.relative_to(folder).as_posix(), [file.path]):
                     taken += [path] if _attach(networks, open_weights(path)) else []
     return taken
+
+
+def _is_named(path: str, patterns: list[str]) -> bool:
+    return any(re.search(pattern, path, re.IGNORECASE) for pattern in patterns)
 
 
 def _attach(networks: EmoNetworks, source: WeightSource) -> bool:

@@ -1,17 +1,20 @@
 """`comfyui-emo talk` with the files of published families, small ones under their names, up to the mp4."""
 
+import logging
 import shutil
 
 import numpy as np
 import pytest
 import torch
 from families import FIXTURES, SMALL, load_module, write_published
+from PIL import Image
 from safetensors.torch import load_file
 from small_families import SIDE_PX, shrink
 
 from comfyui_emo.cli import main
+from comfyui_emo.models.checkpoints.open_model import open_model
 from comfyui_emo.models.checkpoints.tables import family_named
-from comfyui_emo.steps import memory
+from comfyui_emo.steps import memory, published_memory
 from comfyui_emo.steps.marking.verify import verify_file
 from comfyui_emo.steps.video_file import read_video
 
@@ -86,6 +89,18 @@ def test_files_that_no_model_needs_are_left_aside(talk, tmp_path, out_folder):
     measured(out_folder / "talking.mp4", 25.0)
 
 
+def test_of_two_autoencoders_in_a_repository_the_named_one_is_taken(tmp_path):
+    write_published(tmp_path / "model", SMALL["echomimic"])
+    (named,) = (tmp_path / "model" / "sd-vae-ft-mse").iterdir()
+    other = tmp_path / "model" / "sd-image-variations-diffusers" / "vae" / "diffusion_pytorch_model.bin"
+    other.parent.mkdir(parents=True)
+    torch.save({name: value + 1 for name, value in load_file(named).items()}, other)
+    model = open_model(tmp_path / "model")
+    assert named in model.files and other not in model.files
+    named.unlink()
+    assert other in open_model(tmp_path / "model").files
+
+
 def test_a_half_downloaded_file_of_the_model_is_named(talk, tmp_path, out_folder, capsys):
     write_published(tmp_path / "model", SMALL["hallo"])
     net = tmp_path / "model" / "net.pth"
@@ -103,14 +118,52 @@ def test_two_models_in_a_folder_want_a_choice(talk, tmp_path, capsys):
     assert "--family" in (text := capsys.readouterr().err) and "echomimic, echomimic-acc" in text
 
 
-def test_a_model_that_wants_poses_is_refused_before_it_runs(talk, tmp_path, out_folder, capsys):
-    write_published(tmp_path / "model", SMALL["echomimic-pose"])
+def write_pose_model(folder) -> None:
+    write_published(folder, SMALL["echomimic-pose"])
     for name in ("reference_unet", "denoising_unet", "motion_module"):
         plain = FIXTURES / "echomimic" / "weights" / f"{name}.safetensors"
-        torch.save(load_file(plain), tmp_path / "model" / f"{name}_pose.pth")
+        torch.save(load_file(plain), folder / f"{name}_pose.pth")
+
+
+def test_a_model_that_wants_poses_is_refused_without_them_before_it_runs(talk, tmp_path, out_folder, capsys):
+    write_pose_model(tmp_path / "model")
     assert talk(model=tmp_path / "model", steps=1) == 2
-    assert "wants a drawn pose for every frame" in capsys.readouterr().err
+    text = capsys.readouterr().err
+    assert "no drawn poses for echomimic-pose" in text and "--drawings" in text
     assert list(out_folder.iterdir()) == []
+
+
+def test_drawn_poses_move_the_face_frame_by_frame(talk, tmp_path, out_folder):
+    write_pose_model(tmp_path / "model")
+    (tmp_path / "poses").mkdir()
+    frames = {}
+    for name, changed in (("a", None), ("b", 3)):
+        for index in range(6):
+            level = 255 if index == changed else 0
+            Image.new("RGB", (90, 80), (level, 0, 0)).save(tmp_path / "poses" / f"{index}.png")
+        path = out_folder / f"{name}.mp4"
+        given = {"drawings": tmp_path / "poses", "no_marks": True, "out": path}
+        assert talk(model=tmp_path / "model", steps=1, **given) == 0
+        frames[name] = measured(path, 24.0).frames.astype(int)
+    apart = abs(frames["a"] - frames["b"]).mean((1, 2, 3))
+    assert apart.argmax() == 3 and apart[3] > 0
+
+
+def test_key_points_move_v_express_and_a_stand_in_is_told(talk, tmp_path, out_folder, caplog, capsys):
+    caplog.set_level(logging.INFO)
+    write_published(tmp_path / "model", SMALL["v-express"])
+    frames = {}
+    for points in (None, "30,30,50,30,40,45", "35,30,55,30,45,45"):
+        caplog.clear()
+        given = {"key_points": points, "no_marks": True, "out": out_folder / "one.mp4"}
+        assert talk(model=tmp_path / "model", steps=1, **given) == 0
+        frames[points] = read_video(out_folder / "one.mp4").frames
+        told = "no key points are given: eyes and nose are placed by the proportions" in caplog.text
+        assert told == (points is None)
+    assert len({value.tobytes() for value in frames.values()}) == 3
+    (out_folder / "one.mp4").unlink()
+    assert talk(model=tmp_path / "model", key_points="30,30,50,30") == 2
+    assert "key points '30,30,50,30'" in capsys.readouterr().err and list(out_folder.iterdir()) == []
 
 
 def test_a_face_embedding_is_heard_by_hallo(talk, tmp_path, out_folder):
@@ -146,6 +199,20 @@ def test_a_model_without_identity_projection_takes_no_embedding(talk, tmp_path, 
     assert talk(**given, face_embedding=tmp_path / "face.npy") == 2
     text = capsys.readouterr().err
     assert f"a face embedding for {name or 'tiny'}, which has no identity projection" in text
+    assert list(out_folder.iterdir()) == []
+
+
+def test_a_machine_that_cannot_hold_the_weights_is_refused_before_they_are_read(
+    talk, tmp_path, out_folder, monkeypatch, capsys
+):
+    write_published(tmp_path / "model", SMALL["hallo"])  # in float16, which a CPU computes in float32
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 1_000_000)
+    monkeypatch.setattr(published_memory, "free_bytes", lambda device: 1_000_000)
+    assert talk(model=tmp_path / "model") == 2
+    said = capsys.readouterr().err
+    assert "0.00 GB of main memory free, for weights that take 0.04 GB" in said and "--dtype float16" in said
+    assert talk(model=tmp_path / "model", dtype="float16") == 2
+    assert "for a run that needs about" in capsys.readouterr().err  # the weights lie in the file
     assert list(out_folder.iterdir()) == []
 
 

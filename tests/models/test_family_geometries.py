@@ -7,6 +7,7 @@ import torch
 from families import SMALL, relative_error
 
 from comfyui_emo.models.build import EmoNetworks, build_networks, denoise_in
+from comfyui_emo.models.checkpoints.tables import family_named
 from comfyui_emo.models.region_audio import VoiceRegions
 from comfyui_emo.steps.guidance import Halves, picture_features, prepare_halves
 from comfyui_emo.steps.windows import WindowedConditions
@@ -95,6 +96,39 @@ def test_a_window_that_hears_anew_is_one_prepared_from_the_start(name, frames, h
         relative_error(cached, given.halves(networks).predict(networks.backbone, given.x, t, GUIDANCE))
         < EXACT
     )
+
+
+@torch.inference_mode()
+def test_moores_poses_reach_both_halves_and_its_picture_token_one():
+    """No recordings of Moore-AnimateAnyone exist: this is what is known of its networks."""
+    small = {"channels": (32, 64, 64, 64), "heads": 4, "norm_groups": 8}
+    config = family_named("moore").config
+    config = replace(
+        config,
+        spatial=replace(config.spatial, **small),
+        reference=replace(config.reference, half_precision=False),
+        context=replace(config.context, token_width=32),
+        temporal=replace(config.temporal, frames_per_clip=6),
+    )
+    torch.manual_seed(0)
+    networks = build_networks(config)
+    for parameter in networks.parameters():
+        torch.nn.init.normal_(parameter, std=0.06)
+    x, t, picture = torch.randn(1, 6, 4, 8, 16), torch.tensor([637]), torch.randn(1, 4, 8, 16)
+    token, poses = torch.randn(1, 1, 32), torch.rand(1, 6, 3, 64, 128)
+
+    def predicted(token, poses):
+        halves = prepare_halves(networks, picture_features(networks, picture, token, True), None, poses)
+        u, c = (networks.backbone(x, t, half) for half in (halves.unconditional, halves.conditional))
+        joined = halves.predict(networks.backbone, x, t, GUIDANCE)
+        assert relative_error(joined, (1 - GUIDANCE) * u + GUIDANCE * c) < EXACT
+        return u, c
+
+    u, c = predicted(token, poses)
+    other_u, other_c = predicted(torch.randn(1, 1, 32), poses)
+    assert torch.equal(other_u, u) and relative_error(other_c, c) > 1e-4
+    other_u, other_c = predicted(token, poses.flip(1))
+    assert min(relative_error(other_u, u), relative_error(other_c, c)) > 1e-3
 
 
 @pytest.mark.parametrize("name", ["hallo", "echomimic", "v-express"])

@@ -1,6 +1,7 @@
 """Models of published weights in the graph, without a host: small files under the published names."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from comfyui_emo import NODE_CLASS_MAPPINGS
 from comfyui_emo.errors import WeightsError
 from comfyui_emo.models.picture_autoencoder import PictureAutoencoder
 from comfyui_emo.models.voice_encoder import VoiceEncoder
-from comfyui_emo.steps import published_sampling, windows
+from comfyui_emo.steps import published_memory, published_sampling, windows
 from comfyui_emo.steps.video_file import read_video
 
 FAMILIES = ("hallo", "echomimic", "echomimic-acc", "v-express")
@@ -114,10 +115,34 @@ def test_a_stopped_sampler_goes_on_when_it_is_queued_again(
     assert not again["emo_run"].folder.exists()
 
 
+def test_sampling_asks_the_host_for_room_and_is_refused_without(
+    run, refused, workplace, image, audio, face, monkeypatch
+):
+    model, _ = run("EMOLoadModel", model_file=put(workplace, "hallo"))
+    asked, plain = [], model.bring
+
+    def bring(*names, memory_bytes=0):
+        asked.append(memory_bytes)
+        return plain(*names)
+
+    model = replace(model, bring=bring)
+    voice = run("EMOEncodeAudio", model=model, audio=audio, duration=0.1)[0]
+    reference = run("EMOReferenceNet", model=model, image=image, face=face)[0]
+    parts = {"model": model, "reference": reference, "voice": voice, "steps": 1}
+    run("EMOSampler", **parts)
+    need = max(asked)
+    assert need > 64_000_000  # what libraries take alone
+    monkeypatch.setattr(published_memory, "free_bytes", lambda device: need - 1)
+    said = refused("EMOSampler", **parts, seed=1)
+    assert "GB free on cpu beside the weights, for sampling with hallo, which takes about" in said
+    monkeypatch.setattr(published_memory, "free_bytes", lambda device: need)
+    run("EMOSampler", **parts, seed=1)
+
+
 def test_licences_are_told_where_a_model_is_chosen():
     tooltip = NODE_CLASS_MAPPINGS["EMOLoadModel"].INPUT_TYPES()["required"]["model_file"][1]["tooltip"]
     assert "Hallo, Hallo2: MIT" in tooltip and "V-Express: non-commercial research only" in tooltip
-    assert "with poses" not in tooltip
+    assert "Moore" not in tooltip
 
 
 class Vae:
@@ -137,9 +162,7 @@ class AudioEncoder:
     """The host's AUDIO_ENCODER, with the names that ComfyUI gives its weights."""
 
     def __init__(self, encoder: VoiceEncoder):
-        self.weights = {
-            name.removeprefix("wav2vec2."): value for name, value in encoder.state_dict().items()
-        }
+        self.weights = {name.removeprefix("wav2vec2."): value for name, value in encoder.state_dict().items()}
 
     def get_sd(self):
         return self.weights
@@ -240,9 +263,45 @@ def test_head_motion_that_is_not_heard_is_said(run, workplace, image, audio, fac
     assert "echomimic-acc has no speed layers: the head motion changes nothing" in caplog.text
 
 
-def test_a_model_with_poses_is_not_listed(workplace):
-    folder = workplace / "models" / "emo" / "poses"
+def test_a_model_that_hears_nothing_is_not_listed(workplace):
+    folder = workplace / "models" / "emo" / "moore"
     folder.mkdir()
-    for name in ("reference_unet_pose", "denoising_unet_pose", "motion_module_pose", "face_locator_pose"):
+    for name in ("reference_unet", "denoising_unet", "motion_module", "pose_guider"):
         (folder / f"{name}.pth").touch()
     assert choices() == ["bundled avatar model", "tiny.safetensors"]
+
+
+def test_key_points_and_drawings_change_what_v_express_draws(run, refused, workplace, image, audio, face):
+    model, _ = run("EMOLoadModel", model_file=put(workplace, "v-express"))
+    voice = run("EMOEncodeAudio", model=model, audio=audio, duration=0.1)[0]
+    (workplace / "input").mkdir()
+    node = NODE_CLASS_MAPPINGS["EMOReferenceNet"]
+    parts = {"model": model, "image": image, "face": face}
+
+    def sampled(**given):
+        reference = run("EMOReferenceNet", **parts, **given)[0]
+        (latent,) = run("EMOSampler", model=model, reference=reference, voice=voice, steps=1)
+        return latent["samples"]
+
+    np.save(workplace / "input" / "points.npy", np.full((3, 3, 2), 20.0))
+    drawings = torch.rand(3, 48, 40, 3, generator=torch.Generator().manual_seed(0))
+    results = [
+        sampled(),
+        sampled(key_points="14,20,22,20,18,26"),
+        sampled(key_points="points.npy"),
+        sampled(drawings=drawings),
+        sampled(drawings=drawings[[1, 0, 2]]),
+    ]
+    for index, one in enumerate(results):
+        assert not any(torch.equal(one, other) for other in results[:index])
+    version = node.IS_CHANGED(key_points="points.npy")
+    np.save(workplace / "input" / "points.npy", np.full((3, 2), 20.0))
+    assert node.IS_CHANGED(key_points="points.npy") != version
+    assert "no file 'none.npy'" in refused("EMOReferenceNet", **parts, key_points="none.npy")
+    assert "one of the two" in refused("EMOReferenceNet", **parts, key_points="points.npy", drawings=drawings)
+    assert "drawings of 10x10 pixels" in refused(
+        "EMOReferenceNet", **parts, drawings=torch.zeros(3, 10, 10, 3)
+    )
+    (reference, _) = run("EMOReferenceNet", **parts, drawings=drawings[:2])
+    message = refused("EMOSampler", model=model, reference=reference, voice=voice, steps=1)
+    assert "for 2 frames, for a video of 3" in message

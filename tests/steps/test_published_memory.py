@@ -48,7 +48,9 @@ def need_of(model: LoadedModel, seconds: float, guided: bool = True):
 
 
 @FAMILIES
-def test_the_estimate_is_near_what_lives_during_a_run(family, tmp_path):
+def test_the_estimate_is_near_what_lives_during_a_run(family, tmp_path, monkeypatch):
+    # Nothing is estimated while tensors are counted: those of the estimate would be, too.
+    monkeypatch.setattr(memory, "free_bytes", lambda device: None)
     model = model_of(family, tmp_path)
     wanted = request(model, 0.4)
     fitted = fit_to_model(wanted.portrait, wanted.region, model.config)

@@ -11,12 +11,14 @@ from small_families import small_autoencoder, small_voice_encoder_config
 
 from comfyui_emo.errors import InputError, WeightsError
 from comfyui_emo.models.checkpoints.emo import LoadedModel
+from comfyui_emo.models.checkpoints.tables import family_named
 from comfyui_emo.models.spectrogram_encoder import SpectrogramEncoder, SpectrogramEncoderConfig
 from comfyui_emo.models.voice_encoder import VoiceEncoder
 from comfyui_emo.steps.face_region import FaceRegion
 from comfyui_emo.steps.head_motion import HeadMotion
 from comfyui_emo.steps.portrait import Portrait
-from comfyui_emo.steps.region_masks import key_point_drawing, lip_region, voice_regions
+from comfyui_emo.steps.published_talk import require_voice_driven
+from comfyui_emo.steps.region_masks import draw_key_points, key_points_of, lip_region, voice_regions
 from comfyui_emo.steps.sampling import Progress
 from comfyui_emo.steps.sampling_settings import SamplingSettings
 from comfyui_emo.steps.talk import TalkRequest, animate, fit_to_model, part_count
@@ -103,6 +105,11 @@ def test_hallo_wants_a_square_picture(monkeypatch):
         frames_of(model, request(model))
 
 
+def test_a_model_without_a_voice_is_refused():
+    with pytest.raises(InputError, match="the model moore, which hears no voice"):
+        require_voice_driven(family_named("moore").config)
+
+
 def test_a_face_embedding_of_another_shape_is_refused_before_it_runs():
     model = complete(SMALL_HALLO)
     for shape in ((1, 512), (16,), (2, 16)):
@@ -124,7 +131,7 @@ def test_the_three_masks_share_out_the_picture():
 
 
 def test_the_drawing_of_key_points_is_a_v_in_three_colours():
-    drawing = key_point_drawing(FACE, 128, 128)[0]
+    drawing = draw_key_points(key_points_of(FACE), 128, 128)[0]
     left, right, nose = (49, 52), (70, 52), (60, 69)
     for (x, y), channel in ((left, 0), (right, 1), (nose, 2)):
         assert drawing[:, y, x].argmax() == channel and float(drawing[channel, y, x]) == 1

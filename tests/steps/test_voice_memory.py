@@ -33,14 +33,14 @@ def timeline_of(name: str, seconds: float) -> Timeline:
 @pytest.mark.parametrize("name", ["hallo", "echomimic", "v-express"])
 def test_four_hours_are_refused_and_half_a_minute_is_not(name):
     config, encoder, free = family_named(name).config, encoder_of(name), 16 * 10**9
-    check_voice_fits(encoder, config, timeline_of(name, 30), CPU, free)
+    check_voice_fits(encoder, config, timeline_of(name, 30), CPU, free=free)
     message = r"16\.00 GB free on cpu, for a voice of 240\.0 minutes, all of which .* holds at once: \d+\.\d"
     with pytest.raises(InputError, match=message) as refused:
-        check_voice_fits(encoder, config, timeline_of(name, 4 * 3600), CPU, free)
+        check_voice_fits(encoder, config, timeline_of(name, 4 * 3600), CPU, free=free)
     minutes = float(re.search(r"less than (\S+) minutes", str(refused.value))[1])
-    check_voice_fits(encoder, config, timeline_of(name, 60 * 0.98 * minutes), CPU, free)
+    check_voice_fits(encoder, config, timeline_of(name, 60 * 0.98 * minutes), CPU, free=free)
     with pytest.raises(InputError):
-        check_voice_fits(encoder, config, timeline_of(name, 60 * 1.02 * minutes), CPU, free)
+        check_voice_fits(encoder, config, timeline_of(name, 60 * 1.02 * minutes), CPU, free=free)
 
 
 def test_the_estimate_is_what_a_voice_takes_here():
@@ -48,9 +48,9 @@ def test_the_estimate_is_what_a_voice_takes_here():
     timeline = timeline_of("hallo", 6)
     with torch.inference_mode(), LivingTensors() as living:
         voice_rows(small, torch.randn(96000), timeline.frame_count, timeline.fps, config.audio)
-    check_voice_fits(small, config, timeline, CPU, round(1.1 * living.peak))
+    check_voice_fits(small, config, timeline, CPU, free=round(1.1 * living.peak))
     with pytest.raises(InputError):
-        check_voice_fits(small, config, timeline, CPU, round(0.9 * living.peak))
+        check_voice_fits(small, config, timeline, CPU, free=round(0.9 * living.peak))
 
 
 def test_a_device_that_does_not_say_is_trusted():

@@ -21,21 +21,27 @@ from comfyui_emo.models.config import LoopConfig
 from comfyui_emo.steps.guidance import picture_features, prepare_halves
 from comfyui_emo.steps.noise import clip_noise
 from comfyui_emo.steps.schedulers import make_scheduler, signal_levels
-from comfyui_emo.steps.windows import WindowedConditions, denoise_windows, frame_windows, whole_windows
+from comfyui_emo.steps.windows import (
+    WindowedConditions,
+    denoise_windows,
+    frame_windows,
+    keep_nothing,
+    whole_windows,
+)
 
 ECHO = recorded("echomimic", "pipeline")
 EXPRESS = recorded("v-express", "pipeline")
 EXACT = 1e-5
 
 
-def sample(networks, latents, tokens, mask, noise, steps: int, guidance: float) -> torch.Tensor:
+def sample(networks, latents, tokens, mask, noise, steps: int, guidance: float, keep=keep_nothing):
     features = picture_features(networks, latents, None, guided=guidance != 1)
     with torch.no_grad():
         halves = prepare_halves(networks, features, None, None)
         conditions = WindowedConditions(networks, halves, tokens, mask)
     scheduler = make_scheduler("ddim", networks.config.diffusion)
     scheduler.set_timesteps(steps)  # pyright: ignore[reportAttributeAccessIssue]
-    return frames_first(denoise_windows(conditions, frames_first(noise), scheduler, guidance))
+    return frames_first(denoise_windows(conditions, frames_first(noise), scheduler, guidance, keep=keep))
 
 
 def echo_voice() -> torch.Tensor:
@@ -71,7 +77,8 @@ def test_closed_windows_sample_what_echomimic_samples(family, tag, steps, guidan
     assert relative_error(result, ECHO[f"{tag}.final_latents_{name}"]) < allowed
 
 
-def test_open_windows_sample_what_v_express_samples():
+def test_open_windows_sample_what_v_express_samples_at_every_step():
+    after: list[torch.Tensor] = []
     result = sample(
         small_networks(SMALL_V_EXPRESS),
         EXPRESS["ref_image_latents"],
@@ -80,7 +87,11 @@ def test_open_windows_sample_what_v_express_samples():
         EXPRESS["initial_latents"],
         4,
         3.5,
+        keep=lambda state: after.append(state.latents),
     )
+    assert len(after) == 4
+    for step, latents in enumerate(after):
+        assert relative_error(frames_first(latents), EXPRESS[f"step{step}.latents_after"]) < EXACT
     assert relative_error(result, EXPRESS["final_latents"]) < EXACT
 
 
