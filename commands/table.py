@@ -4,8 +4,9 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .file_options import add_convert_options, add_inspect_options
 from .marking_options import VERIFY_DESCRIPTION, VERIFY_EXAMPLES, add_verify_options
-from .options import add_convert_options, add_evaluate_options, add_inspect_options, add_talk_options
+from .options import add_evaluate_options, add_talk_options
 
 
 @dataclass(frozen=True)
