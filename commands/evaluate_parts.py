@@ -33,7 +33,7 @@ from .settings import sampling_settings
 log = logging.getLogger(__name__)
 
 FIGURES, MECHANISMS, DRIFT = EVALUATION_PARTS
-_MECHANISM_CLIPS = 8
+_MECHANISM_CLIPS = 6
 _DRIFT_AVATARS = 2
 _RECORDING_AVATARS = 2
 _RECORDING_S = 20.0

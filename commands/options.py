@@ -267,7 +267,7 @@ def add_evaluate_options(parser: argparse.ArgumentParser) -> None:
         choices=EVALUATION_PARTS,
         default=["figures"],
         metavar="PART",
-        help="figures: every clip against the truth; mechanisms: 8 clips with one condition changed or left "
+        help="figures: every clip against the truth; mechanisms: 6 clips with one condition changed or left "
         "out at a time; drift: a minute's last seconds against its first (default: figures)",
     )
     group.add_argument(
