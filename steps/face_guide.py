@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from ..errors import InputError
 from ..models.config import EmoConfig
+from .pixels import to_bytes
 from .portrait import CropBox, FittedPortrait
 from .region_masks import draw_key_points
 
@@ -124,11 +125,6 @@ def fitted_drawings(guide: FaceGuide, fitted: FittedPortrait) -> Tensor:
         return torch.cat([to_bytes(draw_key_points(points, width_px, height_px)) for points in moved])
     drawings: Tensor = guide.drawings  # type: ignore[assignment]
     return torch.cat([_cropped(drawing, fitted.crop, width_px, height_px) for drawing in drawings.split(1)])
-
-
-def to_bytes(pictures: Tensor) -> Tensor:
-    """Pictures in 0..1 at 8 bits a channel."""
-    return (pictures.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
 def _cropped(drawing: Tensor, crop: CropBox, width_px: int, height_px: int) -> Tensor:

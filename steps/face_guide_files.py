@@ -9,8 +9,9 @@ from av.video.frame import VideoFrame
 from torch import Tensor
 
 from ..errors import InputError
-from .face_guide import FaceGuide, to_bytes
+from .face_guide import FaceGuide
 from .number_file import NumberFile, is_number_file
+from .pixels import to_bytes
 from .portrait import read_portrait
 from .video_file import RGB_COLOURS
 

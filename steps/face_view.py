@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .face_region import FaceRegion
+from .pixels import to_bytes
 from .portrait import Portrait
 
 FACE_COLOUR = (0.18, 0.84, 0.45)
@@ -58,5 +59,5 @@ def save_small_copy(portrait: Portrait, path: Path, longest_side_px: int) -> Non
     scale = min(1.0, longest_side_px / max(height_px, width_px))
     size = (max(1, round(height_px * scale)), max(1, round(width_px * scale)))
     small = F.interpolate(portrait.pixels, size, mode="bilinear", antialias=True)
-    picture = (small[0].permute(1, 2, 0).clamp(0, 1) * 255).round().to(torch.uint8)
+    picture = to_bytes(small[0].permute(1, 2, 0))
     Image.fromarray(picture.numpy()).save(path, "JPEG", quality=_JPEG_QUALITY)

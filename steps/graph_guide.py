@@ -5,9 +5,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from .face_guide import FaceGuide, to_bytes
+from .face_guide import FaceGuide
 from .face_guide_files import key_points_from
 from .graph_tensors import frames_of_images
+from .pixels import to_bytes
 
 
 def face_guide(

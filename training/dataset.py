@@ -20,13 +20,13 @@ from ..errors import InputError
 from ..models.autoencoder import Autoencoder
 from ..models.build import channels_last
 from ..models.checkpoints.emo import load_autoencoder
+from ..steps.pixels import to_bytes
 from .avatars.identity import draw_identities
 from .avatars.motion import FPS, face_box, head_rotation_speed, states_for_voice
 from .avatars.renderer import render
 from .avatars.speech_corpus import SpeechCorpus
 from .avatars.state import STATE, draw_states, neutral_states
 from .avatars.visemes import curves_at
-from .pictures import to_bytes
 
 logger = logging.getLogger(__name__)
 

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import InputError
+from ..steps.pixels import to_bytes
 from .avatars.state import STATE
 from .detector import AvatarDetector
 from .evaluation_set import EvaluationSet
@@ -18,7 +19,6 @@ from .face_areas import eye_weights
 from .figures import lag_correlations, weighted_psnr_db
 from .generation import Generate
 from .measure import Evaluator
-from .pictures import to_bytes
 
 logger = logging.getLogger(__name__)
 

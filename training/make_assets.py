@@ -16,13 +16,13 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
+from ..steps.pixels import to_bytes
 from ..steps.portrait import REGION_KEY
 from .avatars.identity import HAIR_COLOURS, IRIS_COLOURS, SKIN_TONES, AvatarIdentity, draw_identities
 from .avatars.motion import face_box
 from .avatars.renderer import render
 from .avatars.speech import Speech, chant, join, silence, sing, synthesize
 from .avatars.state import STATE, neutral_states
-from .pictures import to_bytes
 
 logger = logging.getLogger(__name__)
 

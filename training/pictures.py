@@ -7,16 +7,12 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ..steps.pixels import to_bytes
 from .avatars.identity import draw_identities
 from .avatars.renderer import render
 from .avatars.state import draw_states
 
 _RENDERED_AT_ONCE = 32
-
-
-def to_bytes(pixels: Tensor) -> Tensor:
-    """Pixels in 0..1 -> uint8 of the same shape."""
-    return (pixels.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
 @torch.no_grad()

@@ -6,12 +6,12 @@ from host.graphs import combine, sampler_prompt, write_wav
 from PIL import Image
 from torch import Tensor
 
+from comfyui_emo.steps.pixels import to_bytes
 from comfyui_emo.steps.video_file import read_video
 from comfyui_emo.training.avatars.state import STATE
 from comfyui_emo.training.detector import load_detector
 from comfyui_emo.training.evaluation_set import EvaluationSet
 from comfyui_emo.training.figures import lag_correlations, other_clips_correlation, peak_lag
-from comfyui_emo.training.pictures import to_bytes
 
 CLIPS, SIZE_PX = 3, 128
 LAGS = range(-5, 6)
