@@ -38,8 +38,8 @@ class SamplerState:
     Attributes:
         noise: of the clips to come.
         clips_done: clips that are sampled.
-        last: latents of the last n frames [1, n, C, h, w], and of the one before them if a clip is sampled;
-            None before the first clip, or without motion frames.
+        last: latents of the last n frames [1, n, C, h, w], with the one before them where it is known; None
+            before the first clip.
         last_noise: that the last of them started from [1, 1, C, h, w]; None before the first clip.
     """
 

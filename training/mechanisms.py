@@ -92,17 +92,18 @@ class Mechanisms:
     @staticmethod
     def videos(settings: MechanismSettings) -> int:
         """How many videos of each clip `measure` asks for: whole, without a part, by speed and by region."""
-        return 1 + len(PARTS) + len(settings.speeds) + 4
+        return 1 + len(PARTS) + len(settings.speeds) + 3
 
     def measure(self) -> dict[str, dict]:
         """JSON-able: "mechanisms" (a figure each) and "ablations" (figures by the part left out)."""
-        ablations = {WHOLE: self.evaluator.measure(self._videos())}
+        spreads: list[float] = []
+        ablations = {WHOLE: self.evaluator.measure(self._noting_spread(self._videos(), spreads))}
         for part in PARTS:
             ablations[part] = self.evaluator.measure(self._videos(without=part))
         seams = {part: ablations[part]["seam_ratio"] for part in (WHOLE, "motion_frames")}
         mechanisms = {
             **self._speed_figures(),
-            **self._region_figures(),
+            **self._region_figures(sum(spreads)),
             "seam_ratio_without_motion_frames": seams["motion_frames"],
             "seams_without_over_with_motion_frames": seams["motion_frames"] / seams[WHOLE],
         }
@@ -116,7 +117,8 @@ class Mechanisms:
         slowest, *_, fastest = result.values()
         return {**result, "head_velocity_fastest_over_slowest": fastest / slowest}
 
-    def _region_figures(self) -> dict[str, float]:
+    def _region_figures(self, usual_spread: float) -> dict[str, float]:
+        """usual_spread: of the face in its own regions, summed over the clips."""
         regions = [self.clips.region(clip) for clip in range(len(self.clips))]
         left, right = ([moved_region(region, by) for region in regions] for by in self._moves())
         at_left, at_right = (
@@ -125,14 +127,17 @@ class Mechanisms:
         )
         moved = sum(there[0] - here[0] for here, there in zip(left, right, strict=True))
         wide = [widened_region(region, self.settings.widening) for region in regions]
-        narrow_spread, wide_spread = (
-            sum(_spread(face_path(states)) for states in self._states(regions=chosen))
-            for chosen in (regions, wide)
-        )
+        wide_spread = sum(_spread(face_path(states)) for states in self._states(regions=wide))
         return {
             "face_follows_region": float((at_right - at_left).sum()) / moved,
-            "movement_in_widened_region": wide_spread / narrow_spread,
+            "movement_in_widened_region": wide_spread / usual_spread,
         }
+
+    def _noting_spread(self, videos: Iterator[Tensor], spreads: list[float]) -> Iterator[Tensor]:
+        """Passes videos on, and takes down how far the face is from its mean in each."""
+        for frames in videos:
+            spreads.append(_spread(face_path(self.detector.detect(frames))))
+            yield frames
 
     def _moves(self) -> tuple[float, float]:
         return -self.settings.move, self.settings.move
