@@ -37,6 +37,7 @@ def avatar_config() -> EmoConfig:
             feed_forward_multiplier=2,
             grid_positions=True,
             local_reference=True,
+            aligned_reference=True,
         ),
         audio=AudioConfig(
             feature_width=voice.layers * voice.width, window=2, hidden_width=256, tokens=4, token_width=96

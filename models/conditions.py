@@ -14,6 +14,7 @@ class SiteConditions:
 
     Attributes:
         reference: keys and values of the portrait, a row a clip; None: no portrait.
+        aligned: what is added of the portrait place by place [B, C, h, w]; None: nothing.
         voice: keys and values of the voice, a row a frame; None: no voice.
         motion: tokens of the motion frames [B*h*w, n, C].
         speed: keys and values of the head speed over the frames, a row a clip; None: no speed given.
@@ -22,6 +23,7 @@ class SiteConditions:
     """
 
     reference: KeyValue | None = None
+    aligned: Tensor | None = None
     voice: KeyValue | None = None
     motion: Tensor | None = None
     speed: KeyValue | None = None
@@ -47,4 +49,4 @@ class ClipConditions:
 
     def without_portrait(self) -> "ClipConditions":
         """The unconditional half of guidance on the portrait."""
-        return replace(self, sites=tuple(replace(site, reference=None) for site in self.sites))
+        return replace(self, sites=tuple(replace(site, reference=None, aligned=None) for site in self.sites))

@@ -29,6 +29,9 @@ class SpatialConfig:
             only with them.
         local_reference: let reference-attention prefer nearby places, by a learned amount a head. A small
             network that has to find this out by itself learns to copy colours, but neither eyes nor hair.
+        aligned_reference: beside what it attends to, add the features it attends to to the Backbone's map,
+            place by place, through a 1x1 convolution that starts at zero. A portrait's outline and
+            fringe are then there from the first step on, nearly where they belong.
     """
 
     latent_channels: int = 4
@@ -40,6 +43,7 @@ class SpatialConfig:
     feed_forward_multiplier: int = 4
     grid_positions: bool = False
     local_reference: bool = False
+    aligned_reference: bool = False
 
     def __post_init__(self) -> None:
         require(

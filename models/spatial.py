@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .attention import Attention, CrossAttention, FeedForward, KeyValue, sinusoid
+from .attention import Attention, CrossAttention, FeedForward, KeyValue, sinusoid, zero_parameters
 from .audio_layers import AudioAttention
 from .conditions import SiteConditions
 from .config import EmoConfig, SpatialConfig
@@ -170,6 +170,10 @@ class SpatialTransformer(nn.Module):
         self.proj_in = nn.Conv2d(channels, channels, 1)
         self.transformer_blocks = nn.ModuleList([TransformerBlock(channels, config, reads)])
         self.proj_out = nn.Conv2d(channels, channels, 1)
+        self.aligned = None
+        if reads and config.spatial.aligned_reference:
+            self.aligned = nn.Conv2d(channels, channels, 1, bias=False)
+            zero_parameters(self.aligned)
         self.uses_positions = config.spatial.grid_positions
 
     @property
@@ -186,6 +190,9 @@ class SpatialTransformer(nn.Module):
 
     def read(self, hidden: Tensor, site: SiteConditions) -> Tensor:
         """Backbone: hidden [B*F, C, h, w] and what this site reads."""
+        if site.aligned is not None:
+            clips = hidden.unflatten(0, (len(site.aligned), -1))
+            hidden = (clips + site.aligned[:, None]).flatten(0, 1)
         tokens = self._tokens(hidden)
         return hidden + self._map(self.block.read(tokens, self.positions(hidden), site), hidden)
 

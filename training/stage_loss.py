@@ -6,11 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from ..models.build import EmoNetworks
+from ..models.conditions import ClipConditions
 from ..models.reference_net import SiteFeatures
 from ..models.speed_layers import speed_buckets
 from ..steps.noise import correlate_noise, noise_kernel
 from ..steps.schedulers import signal_levels
 from .batches import Batch, as_single_images, box_masks
+from .rollout import noise_scales, rolled_timesteps, rolled_weight, step_on, velocity_to
 from .stages import StageConfig
 
 # Of the logit-normal distribution of single images; a little above 0 leans towards noise.
@@ -46,8 +48,11 @@ class StageLoss(nn.Module):
         stage = self.stage
         centre = _IMAGE_CENTRE if batch.motion is None else stage.clip_centre
         timesteps = draw_timesteps(batch.clips, len(self.levels), stage.middle_share, centre, generator)
-        noisy, velocity, predicted = self._denoise(batch, timesteps, generator)
-        squared = (predicted - velocity).square()
+        if float(torch.rand((), generator=generator)) < stage.rolled_share:
+            squared = self._rolled(batch, timesteps, generator)
+        else:
+            _, velocity, predicted = self._denoise(batch, timesteps, generator)
+            squared = (predicted - velocity).square()
         weighted = squared * self.channel_weights * _as_clips(batch.weights, squared)
         if batch.motion is not None:
             weighted = weighted * seam_weights(squared.shape[1], stage.seam_weight).view(-1, 1, 1, 1)
@@ -72,17 +77,49 @@ class StageLoss(nn.Module):
         self, batch: Batch, timesteps: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Latents with noise, their true velocity and the predicted one, each [clips, F, C, h, w]."""
-        images_a_portrait = batch.latents.shape[1]
-        if batch.motion is None:
-            # Unrelated images: every frame is a clip of its own, with its own timestep and region.
-            batch = as_single_images(batch)
+        batch, conditions = self._prepared(batch, generator)
         noise = self._noise(batch.latents, generator)
-        level = self.levels[timesteps].view(-1, 1, 1, 1, 1)
+        level = self._level(timesteps)
         signal, spread = level.sqrt(), (1 - level).sqrt()
         noisy = signal * batch.latents + spread * noise
+        predicted = self._velocity(batch, noisy, timesteps, conditions)
+        return noisy, signal * noise - spread * batch.latents, predicted
+
+    def _rolled(self, batch: Batch, timesteps: Tensor, generator: torch.Generator) -> Tensor:
+        """Squared errors [clips, F, C, h, w] after a step of the networks' own, see `rollout`."""
+        if batch.motion is not None:
+            batch = replace(batch, motion=self._own_motion(batch, generator))
+        batch, conditions = self._prepared(batch, generator)
+        start, end = rolled_timesteps(timesteps, generator)
+        level, next_level = self._level(start), self._level(end)
+        scaled = noise_scales(len(start), generator) * self._noise(batch.latents, generator)
+        noisy = level.sqrt() * batch.latents + (1 - level).sqrt() * scaled
+        with torch.no_grad():
+            step = self._velocity(batch, noisy, start, conditions)
+        noisy = step_on(noisy, step, level, next_level)
+        predicted = self._velocity(batch, noisy, end, conditions)
+        squared = (predicted - velocity_to(batch.latents, noisy, next_level)).square()
+        return squared * rolled_weight(next_level)
+
+    @torch.no_grad()
+    def _own_motion(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """The motion frames [B, n, C, h, w] as the networks draw them, of the truth under some noise."""
+        motion, networks = batch.motion, self.networks
+        timesteps, _ = rolled_timesteps(
+            torch.randint(len(self.levels), (len(motion),), generator=generator), generator
+        )
+        level = self._level(timesteps)
+        scaled = noise_scales(len(motion), generator) * self._noise(motion, generator)
+        noisy = level.sqrt() * motion + (1 - level).sqrt() * scaled
+        masks = box_masks(batch.boxes, networks.config.locator.mask_scale * motion.shape[-1])
         with torch.autocast("cpu", torch.bfloat16):
-            predicted = self._predict(batch, noisy, timesteps, images_a_portrait, generator)
-        return noisy, signal * noise - spread * batch.latents, predicted.float()
+            portrait = networks.reference_net(batch.reference)
+            conditions = networks.backbone.prepare(portrait, None, None, masks, None)
+            step = networks.backbone(noisy, timesteps, conditions).float()
+        return level.sqrt() * noisy - (1 - level).sqrt() * step
+
+    def _level(self, timesteps: Tensor) -> Tensor:
+        return self.levels[timesteps].view(-1, 1, 1, 1, 1)
 
     def _noise(self, latents: Tensor, generator: torch.Generator) -> Tensor:
         records, frame_count = latents.shape[:2]
@@ -92,30 +129,32 @@ class StageLoss(nn.Module):
         white = torch.randn((records, extent, *latents.shape[2:]), generator=generator)
         return correlate_noise(white, self.kernel)
 
-    def _predict(
-        self,
-        batch: Batch,
-        noisy: Tensor,
-        timesteps: Tensor,
-        images_a_portrait: int,
-        generator: torch.Generator,
-    ) -> Tensor:
+    def _prepared(self, batch: Batch, generator: torch.Generator) -> tuple[Batch, ClipConditions]:
+        """The batch in clips, and the conditions of these; unrelated images are a clip each."""
         networks, stage = self.networks, self.stage
-        records = len(batch.reference)
-        portrait = networks.reference_net(batch.reference)
-        portrait = _scaled(portrait, _kept(records, stage.portrait_dropout, generator))
-        tokens = networks.audio_projection(batch.windows)
-        tokens = tokens * _kept(len(tokens), stage.voice_dropout, generator)[:, None, None, None]
-        side = networks.config.locator.mask_scale * noisy.shape[-1]
-        masks = box_masks(batch.boxes, side)
+        images_a_portrait = batch.latents.shape[1]
         if batch.motion is None:
-            repeated = tuple(_repeated(site, images_a_portrait) for site in portrait)
-            conditions = networks.backbone.prepare(repeated, None, tokens, masks, None)
-            return networks.backbone.forward_images(noisy, timesteps, conditions)
-        motion = self._motion_features(batch.motion, generator)
-        speed = speed_buckets(batch.speed, networks.config.speed) if stage.gives_speed else None
-        conditions = networks.backbone.prepare(portrait, motion, tokens, masks, speed)
-        return networks.backbone(noisy, timesteps, conditions)
+            batch = as_single_images(batch)
+        records = len(batch.reference)
+        with torch.autocast("cpu", torch.bfloat16):
+            portrait = networks.reference_net(batch.reference)
+            portrait = _scaled(portrait, _kept(records, stage.portrait_dropout, generator))
+            tokens = networks.audio_projection(batch.windows)
+            tokens = tokens * _kept(len(tokens), stage.voice_dropout, generator)[:, None, None, None]
+            masks = box_masks(batch.boxes, networks.config.locator.mask_scale * batch.latents.shape[-1])
+            if batch.motion is None:
+                repeated = tuple(_repeated(site, images_a_portrait) for site in portrait)
+                return batch, networks.backbone.prepare(repeated, None, tokens, masks, None)
+            motion = self._motion_features(batch.motion, generator)
+            speed = speed_buckets(batch.speed, networks.config.speed) if stage.gives_speed else None
+            return batch, networks.backbone.prepare(portrait, motion, tokens, masks, speed)
+
+    def _velocity(self, batch: Batch, noisy: Tensor, timesteps: Tensor, conditions: ClipConditions) -> Tensor:
+        """The predicted velocity of a batch in clips; unrelated images pass no temporal module."""
+        backbone = self.networks.backbone
+        denoise = backbone.forward_images if batch.motion is None else backbone
+        with torch.autocast("cpu", torch.bfloat16):
+            return denoise(noisy, timesteps, conditions).float()
 
     def _motion_features(self, motion: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
         records, count = motion.shape[:2]

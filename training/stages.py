@@ -35,6 +35,7 @@ class StageConfig:
         clip_centre: of that logit-normal for clips; towards noise, where only motion frames tell the pose.
         seam_weight: what a clip's first frame counts more than its last in the loss. It has to go on from
             the motion frames, and the eye sees where it does not.
+        rolled_share: share of the batches that are rolled on by a step of the networks' own, see `rollout`.
     """
 
     name: str
@@ -51,9 +52,16 @@ class StageConfig:
     middle_share: float = 0.7
     clip_centre: float = 0.8
     seam_weight: float = 2.0
+    rolled_share: float = 0.0
 
     def __post_init__(self) -> None:
-        shares = (self.image_share, self.voice_dropout, self.portrait_dropout, self.motion_dropout)
+        shares = (
+            self.image_share,
+            self.voice_dropout,
+            self.portrait_dropout,
+            self.motion_dropout,
+            self.rolled_share,
+        )
         if self.records < 1 or not all(0 <= share <= 1 for share in shares):
             raise InputError(
                 got=f"records {self.records}, shares {shares}",
@@ -81,6 +89,7 @@ VIDEO_STAGE = StageConfig(
     image_share=0.4,
     gives_speed=True,
     learning_rate=1.2e-3,
+    rolled_share=0.5,
 )
 SPEED_STAGE = StageConfig(
     name="speed",

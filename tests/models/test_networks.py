@@ -188,6 +188,25 @@ def test_the_half_without_portrait_does_not_see_it():
     torch.testing.assert_close(one, two)
 
 
+def test_the_aligned_portrait_is_added_place_by_place():
+    torch.manual_seed(0)
+    config = small_config()
+    with_it = build_networks(config)
+    spatial = replace(config.spatial, aligned_reference=False)
+    without = build_networks(replace(config, spatial=spatial))
+    for parameter in with_it.parameters():
+        torch.nn.init.normal_(parameter, std=0.15)
+    found = without.load_state_dict(with_it.state_dict(), strict=False)
+    assert not found.missing_keys
+    assert {name.rsplit(".", 2)[1] for name in found.unexpected_keys} == {"aligned"}
+    given = inputs(config)
+    assert relative_difference(predict(with_it, given), predict(without, given)) > 1e-3
+    for name, parameter in with_it.named_parameters():
+        if ".aligned." in name:
+            torch.nn.init.zeros_(parameter)
+    torch.testing.assert_close(predict(with_it, given), predict(without, given))
+
+
 def test_no_motion_frames_means_zero_maps():
     networks = randomised(small_config())
     given = inputs(networks.config)

@@ -1,5 +1,7 @@
 """The trainer's batches, regions and stages."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -150,3 +152,23 @@ def test_compiling_is_asked_for_what_takes_the_time_of_a_step(monkeypatch):
     owners = [(type(forward.__self__).__name__, forward.__name__) for forward in compiled]
     assert owners == [("Backbone", "forward"), ("Backbone", "forward_images"), ("ReferenceNet", "forward")]
     assert set(networks.state_dict()) == names
+
+
+def test_a_rolled_batch_teaches_from_where_the_networks_own_step_arrives(data):
+    torch.manual_seed(0)
+    networks = build_networks(CONFIG)
+    loss = StageLoss(networks, replace(STAGES["video"], rolled_share=1.0), EVEN)
+    batch = draw_batch(data["clips"], 2, CONFIG, True, torch.Generator().manual_seed(1))
+    seen = []
+    networks.backbone.register_forward_hook(lambda _, inputs, output: seen.append((inputs, output)))
+    terms = loss(batch, torch.Generator().manual_seed(2))
+    frames = [inputs[0].shape[1] for inputs, _ in seen]
+    assert frames == [CONFIG.temporal.motion_frames, 12, 12]  # motion frames, the step, where it arrives
+    (_, start, _), (noisy, end, _) = seen[1][0], seen[2][0]
+    assert bool((end < start).all())
+    # A fresh Backbone predicts no velocity at all, so what it takes for clean are its noisy latents.
+    level, next_level = (loss.levels[t].view(-1, 1, 1, 1, 1) for t in (start, end))
+    kept = (next_level * level).sqrt() + ((1 - next_level) * (1 - level)).sqrt()
+    torch.testing.assert_close(noisy, kept * seen[1][0][0])
+    terms["loss"].backward()
+    assert networks.backbone.conv_out.weight.grad.abs().sum() > 0
