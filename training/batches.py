@@ -1,6 +1,6 @@
 """What one step of the trainer sees: records drawn at random, as tensors."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -35,6 +35,11 @@ class Batch:
     speed: Tensor
     states: Tensor
     pixels: Tensor | None
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same on a device."""
+        moved = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Batch(**{name: None if value is None else value.to(device) for name, value in moved.items()})
 
     @property
     def clips(self) -> int:
@@ -81,7 +86,7 @@ def draw_batch(
 
 def box_masks(boxes: Tensor, size: int) -> Tensor:
     """Boxes [N, 4] in 0..1 -> masks [N, 1, size, size]; the edge cells hold the share that is covered."""
-    edges = torch.arange(size + 1) / size
+    edges = torch.arange(size + 1, device=boxes.device) / size
     x0, y0, x1, y1 = (side[:, None] for side in boxes.unbind(-1))
 
     def covered(low: Tensor, high: Tensor) -> Tensor:

@@ -78,11 +78,14 @@ class TrainingRun:
             self._load()
 
     def _load(self) -> None:
-        state = torch.load(self.checkpoint, weights_only=True)
+        state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"])
-        self.averaged, self.step = state["averaged"], state["step"]
+        self.averaged = {
+            name: value.to(self.averaged[name].device) for name, value in state["averaged"].items()
+        }
+        self.step = state["step"]
         logger.info("resumed %s at step %d", self.checkpoint, self.step)
 
     def save(self) -> None:

@@ -33,19 +33,23 @@ def draw_timesteps(
 class StageLoss(nn.Module):
     """The loss of one stage on a batch.
 
+    Batches may lie anywhere; they are computed where the networks are. Random numbers are drawn on the CPU,
+    so that a seed means the same on every device.
+
     Args:
         weights: of the latent channels [C], see `channel_weights`.
     """
 
     def __init__(self, networks: EmoNetworks, stage: StageConfig, weights: Tensor):
         super().__init__()
-        self.channel_weights = weights.view(-1, 1, 1)
         self.networks, self.stage = networks, stage
-        self.levels = signal_levels(networks.config.diffusion)
+        self.device = next(networks.parameters()).device
+        self.channel_weights = weights.view(-1, 1, 1).to(self.device)
+        self.levels = signal_levels(networks.config.diffusion).to(self.device)
         self.kernel = noise_kernel(networks.config.diffusion.noise_correlation_frames)
 
     def forward(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        stage = self.stage
+        stage, batch = self.stage, batch.to(self.device)
         centre = _IMAGE_CENTRE if batch.motion is None else stage.clip_centre
         timesteps = draw_timesteps(batch.clips, len(self.levels), stage.middle_share, centre, generator)
         if float(torch.rand((), generator=generator)) < stage.rolled_share:
@@ -55,7 +59,8 @@ class StageLoss(nn.Module):
             squared = (predicted - velocity).square()
         weighted = squared * self.channel_weights * _as_clips(batch.weights, squared)
         if batch.motion is not None:
-            weighted = weighted * seam_weights(squared.shape[1], stage.seam_weight).view(-1, 1, 1, 1)
+            seams = seam_weights(squared.shape[1], stage.seam_weight).to(self.device)
+            weighted = weighted * seams.view(-1, 1, 1, 1)
         return {"loss": weighted.mean(), "velocity_mse": squared.detach().mean()}
 
     @torch.no_grad()
@@ -67,10 +72,11 @@ class StageLoss(nn.Module):
         signal: range of the clean latents' factor in what the networks see, drawn evenly for each clip.
         """
         low, high = signal
+        batch = batch.to(self.device)
         wanted = low + (high - low) * torch.rand(batch.clips, 1, generator=generator)
-        timesteps = (self.levels.sqrt() - wanted).abs().argmin(1)
+        timesteps = (self.levels.sqrt() - wanted.to(self.device)).abs().argmin(1)
         noisy, _, predicted = self._denoise(batch, timesteps, generator)
-        level = self.levels[timesteps].view(-1, 1, 1, 1, 1)
+        level = self._level(timesteps)
         return (level.sqrt() * noisy - (1 - level).sqrt() * predicted).view_as(batch.latents)
 
     def _denoise(
@@ -92,7 +98,7 @@ class StageLoss(nn.Module):
         batch, conditions = self._prepared(batch, generator)
         start, end = rolled_timesteps(timesteps, generator)
         level, next_level = self._level(start), self._level(end)
-        scaled = noise_scales(len(start), generator) * self._noise(batch.latents, generator)
+        scaled = self._scaled_noise(batch.latents, generator)
         noisy = level.sqrt() * batch.latents + (1 - level).sqrt() * scaled
         with torch.no_grad():
             step = self._velocity(batch, noisy, start, conditions)
@@ -109,25 +115,35 @@ class StageLoss(nn.Module):
             torch.randint(len(self.levels), (len(motion),), generator=generator), generator
         )
         level = self._level(timesteps)
-        scaled = noise_scales(len(motion), generator) * self._noise(motion, generator)
+        scaled = self._scaled_noise(motion, generator)
         noisy = level.sqrt() * motion + (1 - level).sqrt() * scaled
         masks = box_masks(batch.boxes, networks.config.locator.mask_scale * motion.shape[-1])
-        with torch.autocast("cpu", torch.bfloat16):
+        with self._autocast():
             portrait = networks.reference_net(batch.reference)
             conditions = networks.backbone.prepare(portrait, None, None, masks, None)
-            step = networks.backbone(noisy, timesteps, conditions).float()
+            step = networks.backbone(noisy, timesteps.to(self.device), conditions).float()
         return level.sqrt() * noisy - (1 - level).sqrt() * step
 
     def _level(self, timesteps: Tensor) -> Tensor:
-        return self.levels[timesteps].view(-1, 1, 1, 1, 1)
+        return self.levels[timesteps.to(self.device)].view(-1, 1, 1, 1, 1)
 
     def _noise(self, latents: Tensor, generator: torch.Generator) -> Tensor:
         records, frame_count = latents.shape[:2]
         if frame_count == 1:
-            return torch.randn(latents.shape, generator=generator)
+            return torch.randn(latents.shape, generator=generator).to(self.device)
         extent = frame_count + len(self.kernel) - 1
         white = torch.randn((records, extent, *latents.shape[2:]), generator=generator)
-        return correlate_noise(white, self.kernel)
+        return correlate_noise(white, self.kernel).to(self.device)
+
+    def _scaled_noise(self, latents: Tensor, generator: torch.Generator) -> Tensor:
+        scales = noise_scales(len(latents), generator).to(self.device)
+        return scales * self._noise(latents, generator)
+
+    def _kept(self, count: int, dropout: float, generator: torch.Generator) -> Tensor:
+        return (torch.rand(count, generator=generator) >= dropout).float().to(self.device)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16)
 
     def _prepared(self, batch: Batch, generator: torch.Generator) -> tuple[Batch, ClipConditions]:
         """The batch in clips, and the conditions of these; unrelated images are a clip each."""
@@ -136,11 +152,11 @@ class StageLoss(nn.Module):
         if batch.motion is None:
             batch = as_single_images(batch)
         records = len(batch.reference)
-        with torch.autocast("cpu", torch.bfloat16):
+        with self._autocast():
             portrait = networks.reference_net(batch.reference)
-            portrait = _scaled(portrait, _kept(records, stage.portrait_dropout, generator))
+            portrait = _scaled(portrait, self._kept(records, stage.portrait_dropout, generator))
             tokens = networks.audio_projection(batch.windows)
-            tokens = tokens * _kept(len(tokens), stage.voice_dropout, generator)[:, None, None, None]
+            tokens = tokens * self._kept(len(tokens), stage.voice_dropout, generator)[:, None, None, None]
             masks = box_masks(batch.boxes, networks.config.locator.mask_scale * batch.latents.shape[-1])
             if batch.motion is None:
                 repeated = tuple(_repeated(site, images_a_portrait) for site in portrait)
@@ -153,13 +169,14 @@ class StageLoss(nn.Module):
         """The predicted velocity of a batch in clips; unrelated images pass no temporal module."""
         backbone = self.networks.backbone
         denoise = backbone.forward_images if batch.motion is None else backbone
-        with torch.autocast("cpu", torch.bfloat16):
-            return denoise(noisy, timesteps, conditions).float()
+        with self._autocast():
+            return denoise(noisy, timesteps.to(self.device), conditions).float()
 
     def _motion_features(self, motion: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
         records, count = motion.shape[:2]
-        noisy = motion + self.stage.motion_noise * torch.randn(motion.shape, generator=generator)
-        kept = _kept(records, self.stage.motion_dropout, generator)[:, None, None, None, None]
+        noise = torch.randn(motion.shape, generator=generator).to(self.device)
+        noisy = motion + self.stage.motion_noise * noise
+        kept = self._kept(records, self.stage.motion_dropout, generator)[:, None, None, None, None]
         features = self.networks.reference_net(noisy.flatten(0, 1))
         return tuple(site.output.unflatten(0, (records, count)) * kept for site in features)
 
@@ -172,10 +189,6 @@ def seam_weights(frame_count: int, seam_weight: float) -> Tensor:
 def _as_clips(weights: Tensor, like: Tensor) -> Tensor:
     """Weights [B, F, 1, h, w] with the clips and frames of `like`."""
     return weights.reshape(*like.shape[:2], 1, *like.shape[-2:])
-
-
-def _kept(count: int, dropout: float, generator: torch.Generator) -> Tensor:
-    return (torch.rand(count, generator=generator) >= dropout).float()
 
 
 def _scaled(sites: tuple[SiteFeatures, ...], factors: Tensor) -> tuple[SiteFeatures, ...]:

@@ -82,6 +82,7 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float)
     parser.add_argument("--decay-share", type=float, default=LoopSettings.decay_share)
     parser.add_argument("--seed", type=int, default=21)
+    parser.add_argument("--device", type=torch.device, default="cpu", help="where to train, for example cuda")
     parser.add_argument("--compile", action="store_true", help="faster steps after minutes of compiling")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -91,6 +92,7 @@ def main() -> None:
     networks = build_networks(avatar_config())
     if arguments.start_from is not None:
         load_parts(networks, arguments.start_from)
+    networks.to(arguments.device)
     if arguments.compile:
         compile_networks(networks)
     features = VoiceFeatureTable(arguments.features)
@@ -104,7 +106,7 @@ def main() -> None:
 
 def load_parts(networks: EmoNetworks, checkpoint: Path) -> None:
     """Put a stage checkpoint's averaged weights into the networks; what it does not know stays as it is."""
-    averaged = torch.load(checkpoint, weights_only=True)["averaged"]
+    averaged = torch.load(checkpoint, map_location="cpu", weights_only=True)["averaged"]
     parts = nn.ModuleDict({part: getattr(networks, part) for part in PARTS})
     parts.load_state_dict({**parts.state_dict(), **averaged})
 

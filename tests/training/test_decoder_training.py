@@ -51,13 +51,13 @@ def test_latents_predicted_from_their_true_velocity_are_the_clean_ones(
 ):
     denoiser, clean = _denoiser(model), {}
 
-    def true_velocity(batch, noisy, timesteps, images_a_portrait, generator):
+    def true_velocity(batch, noisy, timesteps, conditions):
         level = denoiser.levels[timesteps].view(-1, 1, 1, 1, 1)
         noise = (noisy - level.sqrt() * batch.latents) / (1 - level).sqrt()
         clean["signal"] = level.sqrt().flatten()
         return level.sqrt() * noise - (1 - level).sqrt() * batch.latents
 
-    monkeypatch.setattr(denoiser, "_predict", true_velocity)
+    monkeypatch.setattr(denoiser, "_velocity", true_velocity)
     batch = draw_batch(images, 2, model.config, False, torch.Generator().manual_seed(0))
     predicted = denoiser.predicted_latents(batch, (0.25, 0.7), torch.Generator().manual_seed(0))
     torch.testing.assert_close(predicted, batch.latents, rtol=1e-3, atol=1e-3)

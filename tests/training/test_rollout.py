@@ -49,7 +49,7 @@ def test_steps_start_where_the_pose_is_seen_and_go_towards_the_truth():
     assert start.max() <= 850 and start.min() >= 100
     assert end.min() >= 0
     strides = (start - end)[end > 0]
-    assert 60 <= strides.min() and strides.max() <= 250
+    assert strides.min() >= 60 and strides.max() <= 250
 
 
 def test_noise_is_scaled_down_to_what_the_sampler_starts_from():
