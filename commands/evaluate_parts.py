@@ -4,6 +4,7 @@ import argparse
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -135,12 +136,13 @@ def make_generate(
         x0, y0, x1, y1 = region
         box = FaceRegion(x0, y0, x1 - x0, y1 - y0).scaled(width, height)
         portrait = Portrait(portrait_pixels, "held-out avatar")
+        settings = sampling_settings(arguments, model.config.defaults, seed)
         request = TalkRequest(
             portrait,
             box,
             Voice(samples, sample_rate_hz, "held-out voice"),
             HeadMotion(speed, margin=0.0),
-            sampling_settings(arguments, model.config.defaults, seed),
+            replace(settings, seam_fade_frames=0.0) if without == "earlier_frames" else settings,
             FPS,
         )
         fitted = FittedPortrait(portrait.pixels, CropBox(0, 0, width, height), box)

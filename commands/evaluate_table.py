@@ -45,8 +45,8 @@ def _rows(values: dict[str, float]) -> str:
 
 def _ablations(ablations: dict[str, dict[str, float]]) -> str:
     width = max(map(len, _ABLATED))
-    lines = [" ".join([f"{'left out:':<{width}}", *(f"{part:>13}" for part in ablations)])]
+    lines = [" ".join([f"{'left out:':<{width}}", *(f"{part:>14}" for part in ablations)])]
     for name in _ABLATED:
-        cells = (f"{figures[name]:13.3f}" for figures in ablations.values())
+        cells = (f"{figures[name]:14.3f}" for figures in ablations.values())
         lines.append(" ".join([f"{name:<{width}}", *cells]))
     return "\n".join(lines)

@@ -10,8 +10,10 @@ from torch import Tensor
 from ..models.build import EmoNetworks
 from ..models.conditions import ClipConditions
 
-Part = Literal["portrait", "voice", "motion_frames", "speed", "face_locator"]
+Part = Literal["portrait", "voice", "motion_frames", "earlier_frames", "speed", "face_locator"]
 PARTS: tuple[Part, ...] = get_args(Part)
+WITHOUT_MOTION_FRAMES = ("motion_frames", "earlier_frames")
+"""Without the motion frames, or without anything of the clip before: no seam fade either."""
 Region = tuple[float, float, float, float]
 """(x0, y0, x1, y1) in 0..1 of the picture, y down."""
 
@@ -42,7 +44,8 @@ class Generate(Protocol):
 def left_out(networks: EmoNetworks, part: Part | None) -> Iterator[None]:
     """While it lasts, the Backbone's conditions are prepared without one of them.
 
-    Without "motion_frames" every clip is a first one, whose motion features are zero maps.
+    Without "motion_frames" or "earlier_frames" every clip is a first one, whose motion features are zero
+    maps; that no seam fades in the latter case is up to the sampler's settings.
     """
     if part is None:
         yield
@@ -51,7 +54,7 @@ def left_out(networks: EmoNetworks, part: Part | None) -> Iterator[None]:
     whole = backbone.prepare
 
     def prepare(portrait: Any, motion: Any, *others: Any, **named: Any) -> ClipConditions:
-        told = whole(portrait, None if part == "motion_frames" else motion, *others, **named)
+        told = whole(portrait, None if part in WITHOUT_MOTION_FRAMES else motion, *others, **named)
         return _without(told, part)
 
     backbone.prepare = prepare

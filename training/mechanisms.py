@@ -15,7 +15,7 @@ from .avatars.head_pose import HeadPose
 from .avatars.state import STATE
 from .detector import AvatarDetector
 from .evaluation_set import EvaluationSet
-from .generation import PARTS, Generate, Part, Region
+from .generation import PARTS, WITHOUT_MOTION_FRAMES, Generate, Part, Region
 from .measure import Evaluator
 
 WHOLE = "whole"
@@ -100,12 +100,13 @@ class Mechanisms:
         ablations = {WHOLE: self.evaluator.measure(self._noting_spread(self._videos(), spreads))}
         for part in PARTS:
             ablations[part] = self.evaluator.measure(self._videos(without=part))
-        seams = {part: ablations[part]["seam_ratio"] for part in (WHOLE, "motion_frames")}
+        seams = {part: ablations[part]["seam_ratio"] for part in WITHOUT_MOTION_FRAMES}
+        joined = ablations[WHOLE]["seam_ratio"]
         mechanisms = {
             **self._speed_figures(),
             **self._region_figures(sum(spreads)),
-            "seam_ratio_without_motion_frames": seams["motion_frames"],
-            "seams_without_over_with_motion_frames": seams["motion_frames"] / seams[WHOLE],
+            **{f"seam_ratio_without_{part}": ratio for part, ratio in seams.items()},
+            **{f"seams_without_over_with_{part}": ratio / joined for part, ratio in seams.items()},
         }
         return {"mechanisms": mechanisms, "ablations": ablations}
 

@@ -13,7 +13,7 @@ from comfyui_emo.training.detector import load_detector
 from comfyui_emo.training.drift import measure_drift
 from comfyui_emo.training.evaluate import reconstruction_figures
 from comfyui_emo.training.evaluation_set import EvaluationSet
-from comfyui_emo.training.generation import PARTS
+from comfyui_emo.training.generation import PARTS, WITHOUT_MOTION_FRAMES
 from comfyui_emo.training.listening import loudness_db, measure_recording
 from comfyui_emo.training.mechanisms import (
     Mechanisms,
@@ -56,8 +56,9 @@ class Renderer:
         states[:, STATE["shift_y"]] = y0 + y1 - 1 - REST_Y
         if without == "voice":
             states[:, STATE["open"]] = 0
-        if without == "motion_frames":
-            states[:, STATE["shift_x"]] += 0.1 * (torch.arange(len(states)) // CLIP_FRAMES % 2)
+        if without in WITHOUT_MOTION_FRAMES:
+            jump = {"motion_frames": 0.1, "earlier_frames": 0.2}[without]
+            states[:, STATE["shift_x"]] += jump * (torch.arange(len(states)) // CLIP_FRAMES % 2)
         return states
 
 
@@ -75,6 +76,9 @@ def test_an_obedient_model_follows_speed_and_region_and_needs_every_part(clips):
     assert mechanisms["face_follows_region"] == pytest.approx(1, abs=0.15)
     assert mechanisms["movement_in_widened_region"] > 1.2
     assert mechanisms["seams_without_over_with_motion_frames"] > 1.5
+    assert (
+        mechanisms["seam_ratio_without_earlier_frames"] > mechanisms["seam_ratio_without_motion_frames"]
+    )
     assert set(ablations) == {"whole", *PARTS}
     likeness = {part: figures["face_psnr_nearest_pose_db"] for part, figures in ablations.items()}
     assert likeness["portrait"] < likeness["whole"] - 5
