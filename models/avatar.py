@@ -65,7 +65,7 @@ def avatar_config() -> EmoConfig:
             guided_share=0.25,
             motion_share=0.125,
             seam_fade_frames=5.0,
-            speed_gain=1.5,
+            speed_gain=2.0,
             noise_scale=0.25,
             calm=0.2,
             normal=0.5,
