@@ -19,11 +19,12 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..errors import InputError
 from ..models.build import EmoNetworks
 from ..models.checkpoints.family import Family
 from ..models.checkpoints.tables import family_named
 from .family_example import StepInputs, random_networks, sized
-from .published_code import CODES, PublishedStep
+from .published_code import CODES, PublishedStep, check_checkout
 from .report import machine
 
 GUIDANCE = 3.5
@@ -151,6 +152,16 @@ def main() -> None:
         options.error("--reference wants one family, and --device cpu or cuda")
     if arguments.reference is not None and arguments.families[0] not in CODES:
         options.error(f"--reference knows the code of {', '.join(CODES)}")
+    try:
+        if arguments.reference is not None:
+            check_checkout(arguments.families[0], arguments.reference)
+        measure(arguments)
+    except InputError as error:
+        options.error(str(error))
+
+
+def measure(arguments: argparse.Namespace) -> None:
+    """What the options ask for, family by family."""
     print(machine(), flush=True)
     dtype = getattr(torch, arguments.dtype)
     for name in arguments.families:

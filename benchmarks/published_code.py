@@ -110,6 +110,7 @@ class PublishedStep:
 
     def __init__(self, family: Family, checkout: Path, networks: EmoNetworks, given: StepInputs):
         self.family, self.networks, self.given = family, networks, given
+        check_checkout(family.name, checkout)
         code, config = CODES[family.name], family.config
         modules = _modules(checkout, code)
         module, name = code.unet.split(":")
@@ -231,15 +232,19 @@ def _blocks(ending: str) -> dict[str, tuple[str, ...]]:
     return {f"{way}_block_types": tuple(name + ending for name in names) for way, names in _LEVELS.items()}
 
 
-def _modules(checkout: Path, code: Code) -> Callable[[str], Any]:
-    """Imports modules of a checkout by their names in its package of networks."""
-    folder = checkout.joinpath(*code.package.split("."))
+def check_checkout(name: str, checkout: Path) -> None:
+    """Raises InputError: a folder is no checkout of a family's repository."""
+    folder = checkout.joinpath(*CODES[name].package.split("."))
     if not folder.is_dir():
         raise InputError(
             got=f"{checkout}, which has no folder {folder.relative_to(checkout)}",
             allowed="a checkout of the family's own repository",
             do="give the folder that `git clone` made of it",
         )
+
+
+def _modules(checkout: Path, code: Code) -> Callable[[str], Any]:
+    """Imports modules of a checkout by their names in its package of networks."""
     if str(checkout) not in sys.path:
         sys.path.insert(0, str(checkout))
     importlib.import_module("diffusers")  # asks for xformers before the stand-in can be found
