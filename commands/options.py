@@ -143,8 +143,8 @@ def _add_guide_options(parser: argparse.ArgumentParser) -> None:
         "--key-points",
         metavar="POINTS",
         help="for V-Express: where both eyes (the picture's left one first) and the nose are, in pixels of "
-        "the picture, X,Y,X,Y,X,Y; or a .npy or .safetensors file of them, [3, 2] or [frames, 3, 2] for "
-        "every frame (default: where an upright face in the box has them)",
+        "the picture, X,Y,X,Y,X,Y; or a .npy, .safetensors or .pth file of them, [3, 2] or [frames, 3, 2] "
+        "for every frame (default: where an upright face in the box has them)",
     )
     group.add_argument(
         "--drawings",

@@ -63,7 +63,8 @@ class EncodeAudio:
                     "AUDIO_ENCODER",
                     {
                         "tooltip": "A wav2vec 2.0, for a model that has no voice encoder of its own "
-                        "(wav2vec2-base-960h for Hallo and V-Express)."
+                        "(wav2vec2-base-960h for Hallo and V-Express). EchoMimic's whisper-tiny is a file "
+                        "beside the model: ComfyUI's encoders do not include it."
                     },
                 ),
             },

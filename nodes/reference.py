@@ -51,9 +51,9 @@ class ReferenceNet:
                     {
                         "default": "",
                         "tooltip": "For V-Express: x,y,x,y,x,y of both eyes, the picture's left one first, "
-                        "and of the nose, in pixels of the picture; or a .npy or .safetensors file [frames, "
-                        "3, 2] in ComfyUI's input folder, or in models/emo. Empty: where an upright face in "
-                        "the box has them.",
+                        "and of the nose, in pixels of the picture; or a .npy, .safetensors or .pth file "
+                        "[frames, 3, 2] in ComfyUI's input folder, or in models/emo. Empty: where an upright "
+                        "face in the box has them.",
                     },
                 ),
                 "drawings": (

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from .face_guide import FaceGuide
-from .number_file import NumberFile, is_number_file
+from .number_file import TORCH_SUFFIXES, NumberFile, is_number_file
 from .pixels import to_bytes
 from .portrait import read_portrait
 from .video_file import RGB_COLOURS
@@ -18,10 +18,12 @@ from .video_file import RGB_COLOURS
 _POINTS = "x and y of both eyes, the picture's left one first, and of the nose, in pixels of the portrait"
 _FILE = NumberFile(
     purpose="key points of the face",
-    allowed=f"six numbers x,y,x,y,x,y, or a .npy or .safetensors file [3, 2] or [frames, 3, 2]: {_POINTS}",
+    allowed="six numbers x,y,x,y,x,y, or a .npy, .safetensors or .pth file [3, 2] or [frames, 3, 2]: "
+    + _POINTS,
     do="read the points off the picture, or save the first three of insightface's "
     '`FaceAnalysis("buffalo_l").get(frame)[0].kps` of every frame with numpy.save',
     max_bytes=50_000_000,
+    suffixes=(".npy", ".safetensors", *TORCH_SUFFIXES),
 )
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 

@@ -8,7 +8,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from ..errors import InputError
 from ..models.checkpoints.external_files import wav2vec2_from
+from ..models.checkpoints.family import WHISPER_TINY
 from ..models.checkpoints.weight_source import StoredTensor, WeightSource
 from ..models.voice_encoder import VoiceEncoder
 from .graph_model import GraphModel
@@ -111,10 +113,19 @@ def published_rows(model: GraphModel, voice: Voice, timeline: Timeline, audio_en
 
     Raises:
         WeightsError: an audio encoder of another kind, or the model has none and none is given.
+        InputError: an audio encoder for a model that hears through another kind than the host has.
     """
     if audio_encoder is None:
         require_complete(model, "voice_encoder")
         return encode_rows(model.networks, voice, timeline, model.bring("voice_encoder")).cpu()
+    if model.config.audio.features == "spectrogram":
+        raise InputError(
+            got=f"an audio encoder of ComfyUI for {model.config.name}, which hears through whisper-tiny",
+            allowed="whisper-tiny's own file (whisper_tiny.pt, or whisper-tiny/model.safetensors): ComfyUI "
+            "loads wav2vec 2.0 and whisper-large-v3 only",
+            do=f"put it beside the model or into models/audio_encoders ({WHISPER_TINY.source}, "
+            f"{WHISPER_TINY.licence}), and leave audio_encoder unconnected",
+        )
     encoder = _encoder_of_host(audio_encoder.get_sd())
     return encode_rows(model.networks, voice, timeline, torch.device("cpu"), encoder)
 

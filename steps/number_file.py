@@ -1,4 +1,4 @@
-"""Numbers that a user gives in a file: one tensor, .npy or .safetensors; nothing in it is executed."""
+"""Numbers that a user gives in a file: .npy, .safetensors or torch's; nothing in it is executed."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +10,15 @@ from safetensors.torch import load
 from torch import Tensor
 
 from ..errors import InputError
+from .torch_numbers import read_torch_numbers
 
-NUMBER_SUFFIXES = (".npy", ".safetensors")
+_SUFFIXES = (".npy", ".safetensors")
+TORCH_SUFFIXES = (".pth", ".pt")
 
 
 def is_number_file(given: str) -> bool:
     """Whether what a user gives is the name of such a file."""
-    return Path(given).suffix.lower() in NUMBER_SUFFIXES
+    return Path(given).suffix.lower() in _SUFFIXES + TORCH_SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,14 @@ class NumberFile:
         allowed: what would be accepted.
         do: how to get it.
         max_bytes: a larger file is something else, and is not read.
+        suffixes: endings of the files that are read.
     """
 
     purpose: str
     allowed: str
     do: str
     max_bytes: int
+    suffixes: tuple[str, ...] = _SUFFIXES
 
     def read(self, path: Path) -> Tensor:
         """The numbers, float32 and finite.
@@ -42,11 +46,12 @@ class NumberFile:
             InputError: there is no such file, it is damaged, or it holds anything else.
         """
         try:
-            if path.suffix.lower() not in NUMBER_SUFFIXES:
+            suffix = path.suffix.lower()
+            if suffix not in self.suffixes:
                 raise self.unusable(path, "whose ending is another one")
             if path.stat().st_size > self.max_bytes:
                 raise self.unusable(path, f"of {path.stat().st_size / 1e6:.1f} MB, too large for that")
-            numbers = self._numpy(path) if path.suffix.lower() == ".npy" else self._safetensors(path)
+            numbers = self._safetensors(path) if suffix == ".safetensors" else self._array(path, suffix)
         except OSError as error:
             raise self.unusable(path, f"which cannot be read: {error.strerror or error}") from error
         if not bool(numbers.isfinite().all()):
@@ -57,10 +62,9 @@ class NumberFile:
         """The error that says what is wrong with a file."""
         return InputError(got=f"{path}, {why}, for {self.purpose}", allowed=self.allowed, do=self.do)
 
-    def _numpy(self, path: Path) -> Tensor:
+    def _array(self, path: Path, suffix: str) -> Tensor:
         try:
-            with path.open("rb") as file:
-                values = np.lib.format.read_array(file, allow_pickle=False)
+            values = read_torch_numbers(path) if suffix in TORCH_SUFFIXES else _read_npy(path)
         except (ValueError, EOFError) as error:
             why = f"which is damaged or holds objects ({str(error).splitlines()[0]})"
             raise self.unusable(path, why) from error
@@ -76,3 +80,8 @@ class NumberFile:
         if len(tensors) != 1:
             raise self.unusable(path, f"with {len(tensors)} tensors")
         return next(iter(tensors.values())).float()
+
+
+def _read_npy(path: Path) -> np.ndarray:
+    with path.open("rb") as file:
+        return np.lib.format.read_array(file, allow_pickle=False)

@@ -9,6 +9,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -81,6 +82,20 @@ SITES = tuple(
 def frames_first(video: torch.Tensor) -> torch.Tensor:
     """[B, C, F, h, w], as the families order it, and [B, F, C, h, w], as here: either way."""
     return video.transpose(1, 2)
+
+
+def overheard(scheduler: Any) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Fills with the prediction that each step of a scheduler is told, and the latents that it gives."""
+    told: list[tuple[torch.Tensor, torch.Tensor]] = []
+    step = scheduler.step
+
+    def listened(predicted, t, latents):
+        result = step(predicted, t, latents)
+        told.append((predicted, result.prev_sample))
+        return result
+
+    scheduler.step = listened
+    return told
 
 
 def write_published(folder: Path, family: Family, dtype: torch.dtype = torch.float16) -> None:

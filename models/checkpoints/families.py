@@ -13,7 +13,8 @@ from ..build import EmoNetworks, build_networks
 from .assembly import Assembly, assemble, expected_shapes, fits
 from .detect import seems_to_be
 from .emo import LoadedModel
-from .family import Family, PublishedFile
+from .external_files import is_autoencoder, is_wav2vec2, is_whisper
+from .family import PICTURE_AUTOENCODER, WAV2VEC2, WHISPER_TINY, Family, PublishedFile
 from .tables import FAMILIES, KNOWN_NAMES
 from .weight_source import WEIGHT_SUFFIXES, StoredTensor, WeightSource, open_weights, require_one_precision
 
@@ -204,5 +205,19 @@ def _incomplete(
     return WeightsError(
         got=f"{family.title} with {present}, and without {wanted}. {kinds}",
         allowed=f"all of its files ({family.licence})",
-        do=f"put {wanted} from {family.source} into {sources[0].path.parent}",
+        do=f"put {wanted} from {family.source} into {sources[0].path.parent}{_beside(family, sources)}",
     )
+
+
+_TOLD_BY = {PICTURE_AUTOENCODER: is_autoencoder, WAV2VEC2: is_wav2vec2, WHISPER_TINY: is_whisper}
+
+
+def _beside(family: Family, sources: list[WeightSource]) -> str:
+    """What a family needs beside its own files, as far as it is not among the sources."""
+    absent = [
+        file
+        for file in family.external
+        if file not in _TOLD_BY or not any(_TOLD_BY[file](source) for source in sources)
+    ]
+    told = (f"{file.name} ({file.licence}) from {file.source} there or into {file.folder}" for file in absent)
+    return "".join(f"; {words}" for words in told)

@@ -1,29 +1,20 @@
 """Published files: found, told apart, and every tensor of them accounted for."""
 
-import gzip
-import json
 import pickle
 
 import pytest
 import torch
-from families import FIXTURES, SMALL_ECHOMIMIC, small_assembly
+from families import FIXTURES, SMALL_ECHOMIMIC, small_assembly, write_external
+from numbered import manifest
 from safetensors.torch import load_file, save_file
 
 from comfyui_emo.errors import WeightsError
 from comfyui_emo.models.checkpoints import families
 from comfyui_emo.models.checkpoints.assembly import assemble, expected_shapes
 from comfyui_emo.models.checkpoints.families import load_family
-from comfyui_emo.models.checkpoints.family import Family
 from comfyui_emo.models.checkpoints.hallo import HALLO
 from comfyui_emo.models.checkpoints.tables import FAMILIES, family_named
 from comfyui_emo.models.checkpoints.weight_source import StoredTensor, WeightSource, open_weights
-
-
-def manifest(family: Family) -> dict[str, dict[str, list[int]]]:
-    """Names and shapes of a family's published files, by the files' names without folder and ending."""
-    name = "echomimic" if family.name.startswith("echomimic") else family.name
-    files = json.loads(gzip.decompress((FIXTURES / "manifests" / f"{name}.json.gz").read_bytes()))
-    return {path.rsplit("/")[-1].rsplit(".")[0]: tensors for path, tensors in files.items()}
 
 
 def on_paper(path, shapes: dict[str, list[int]]) -> WeightSource:
@@ -89,6 +80,12 @@ def test_missing_files_are_listed_all_at_once(tmp_path):
     text = str(caught.value)
     assert "without motion_module, face_locator" in text
     assert "huggingface.co/BadToBest/EchoMimic" in text and "Apache-2.0" in text and str(tmp_path) in text
+    assert "sd-vae-ft-mse (MIT) from https://huggingface.co/stabilityai/sd-vae-ft-mse there or" in text
+    assert "whisper-tiny (MIT) from" in text and "into models/audio_encoders" in text
+    write_external(tmp_path, SMALL_ECHOMIMIC)
+    with pytest.raises(WeightsError) as caught:
+        load_family([tmp_path], SMALL_ECHOMIMIC)
+    assert "without motion_module" in str(caught.value) and "sd-vae-ft-mse" not in caught.value.do
 
 
 def test_another_familys_file_in_a_slot_is_named(tmp_path):

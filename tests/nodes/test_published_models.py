@@ -196,6 +196,14 @@ def test_what_the_model_lacks_is_told_by_the_block_that_needs_it(run, refused, w
         run("EMOEncodeAudio", model=model, audio=audio, audio_encoder=other)
 
 
+def test_echomimic_hears_through_no_encoder_of_the_host(run, refused, workplace, audio):
+    model, _ = run("EMOLoadModel", model_file=put(workplace, "echomimic"))
+    encoder = AudioEncoder(VoiceEncoder(small_voice_encoder_config(load_module)))
+    said = refused("EMOEncodeAudio", model=model, audio=audio, audio_encoder=encoder)
+    assert "audio encoder of ComfyUI for echomimic, which hears through whisper-tiny" in said
+    assert "wav2vec 2.0 and whisper-large-v3 only" in said and "leave audio_encoder unconnected" in said
+
+
 def test_shared_files_are_found_by_their_published_names(run, workplace):
     chosen = put(workplace, "hallo")
     for name in ("sd-vae-ft-mse", "wav2vec2-base-960h"):

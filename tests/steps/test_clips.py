@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from families import SMALL_HALLO, frames_first, recorded, relative_error, small_networks
+from families import SMALL_HALLO, frames_first, overheard, recorded, relative_error, small_networks
 
 from comfyui_emo.models.region_audio import VoiceRegions
 from comfyui_emo.steps.guidance import denoise_halves, picture_features, prepare_halves
@@ -29,8 +29,13 @@ def test_a_clip_is_sampled_as_hallo_samples_it(half_precision, name, allowed):
     scheduler = make_scheduler("ddim", networks.config.diffusion)
     scheduler.set_timesteps(4)  # pyright: ignore[reportAttributeAccessIssue]
     assert scheduler.timesteps.tolist() == GIVEN["timesteps"].tolist()  # pyright: ignore
+    told = overheard(scheduler)
     result = denoise_halves(networks.backbone, noise, halves, scheduler, 3.5)
     assert relative_error(frames_first(result), GIVEN[name]) < allowed
+    if not half_precision:  # in which the steps were recorded
+        for step, (predicted, after) in enumerate(told):
+            assert relative_error(frames_first(predicted), GIVEN[f"step{step}.guided_model_output"]) < 1e-5
+            assert relative_error(frames_first(after), GIVEN[f"step{step}.prev_sample"]) < 1e-5
 
 
 def test_the_noise_levels_are_hallos():

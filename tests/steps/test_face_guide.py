@@ -52,6 +52,39 @@ def test_key_points_come_from_numbers_or_a_file(tmp_path, shape):
     assert torch.allclose(written.key_points, points[:1])
 
 
+def test_key_points_are_read_as_v_express_stores_them(tmp_path):
+    """`torch.save` of a list of NumPy arrays, one a frame; or of a tensor."""
+    values = np.random.default_rng(0).uniform(0, 99, (7, 3, 2)).astype(np.float32)
+    torch.save(list(values), tmp_path / "kps.pth")
+    torch.save(torch.from_numpy(values), tmp_path / "kps.pt")
+    for name in ("kps.pth", "kps.pt"):
+        assert np.array_equal(key_points_from(str(tmp_path / name)).key_points, values)
+
+
+class Bomb:
+    target = ""
+
+    def __reduce__(self):
+        return (open, (Bomb.target, "w"))
+
+
+def test_a_file_of_key_points_that_holds_code_is_not_executed(tmp_path):
+    Bomb.target = str(tmp_path / "executed")
+    torch.save([np.zeros((3, 2), np.float32), Bomb()], tmp_path / "kps.pth")
+    with pytest.raises(InputError, match="kps.pth, which is damaged or holds objects .*open"):
+        key_points_from(str(tmp_path / "kps.pth"))
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_damaged_file_of_key_points_is_named(tmp_path):
+    torch.save([np.zeros((3, 2), np.float32)] * 99, tmp_path / "kps.pth")
+    (tmp_path / "cut.pth").write_bytes((tmp_path / "kps.pth").read_bytes()[:900])
+    torch.save({"a": torch.zeros(3, 2)}, tmp_path / "weights.pth")
+    for name in ("cut.pth", "weights.pth"):
+        with pytest.raises(InputError, match=f"{name}, which is damaged or holds objects"):
+            key_points_from(str(tmp_path / name))
+
+
 @pytest.mark.parametrize("given", ["1,2,3,4", "1,2,3,4,5,six", "1,2,3,4,5,nan", "gone.npy", "notes.txt"])
 def test_other_key_points_are_refused(given, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -9,10 +9,12 @@ from families import FIXTURES, SMALL_HALLO, SMALL_V_EXPRESS, recorded, relative_
 from safetensors.torch import save_file
 
 from comfyui_emo.errors import InputError, WeightsError
+from comfyui_emo.models.audio_layers import feature_windows
 from comfyui_emo.models.checkpoints.external_files import is_wav2vec2, is_whisper, wav2vec2_from, whisper_from
 from comfyui_emo.models.checkpoints.weight_source import WeightSource, open_weights
 from comfyui_emo.models.spectrogram_encoder import SpectrogramEncoderConfig, log_mel
 from comfyui_emo.models.voice_encoder import VoiceEncoderConfig
+from comfyui_emo.steps.timeline import Timeline
 from comfyui_emo.steps.voice_rows import frame_rows, voice_rows
 
 HALLO = recorded("hallo", "audio_encoder")
@@ -45,10 +47,16 @@ def test_hallos_voice_chain_is_exact():
     source = weights_of("hallo", "audio_encoder", "wav2vec.")
     assert is_wav2vec2(source) and not is_whisper(source)
     encoder = wav2vec2_from(source, small_wav2vec2(3))
-    samples = HALLO["waveform16k"]
+    samples, config = HALLO["waveform16k"], SMALL_HALLO.config.audio
     assert relative_error(encoder.normalise(samples[None])[0], HALLO["input_values_normalized"]) < EXACT
-    config = SMALL_HALLO.config.audio
-    rows = voice_rows(encoder, samples, int(HALLO["seq_len"]), Fraction(25), config)
+    timeline = Timeline(len(samples), 16000, 25, 16)
+    assert timeline.frame_count == int(HALLO["audio_length"])
+    assert timeline.padded_frame_count == int(HALLO["seq_len"])
+    states = encoder.encode_frames(HALLO["input_values_padded"].view(1, -1), timeline.padded_frame_count)
+    assert relative_error(states[0], HALLO["hidden_stack"]) < EXACT
+    numbered = torch.arange(timeline.padded_frame_count)[None, :, None]
+    assert torch.equal(feature_windows(numbered, config.window)[0, :, :, 0], HALLO["window_index"])
+    rows = voice_rows(encoder, samples, timeline.padded_frame_count, Fraction(25), config)
     assert relative_error(rows[0].unflatten(-1, (3, 24)), HALLO["audio_window"]) < EXACT
     tokens = small_networks(SMALL_HALLO).audio_projection(rows)
     assert relative_error(tokens, HALLO["audio_tokens"]) < EXACT

@@ -8,6 +8,7 @@ from families import (
     SMALL_ECHOMIMIC_POSE,
     SMALL_V_EXPRESS,
     frames_first,
+    overheard,
     recorded,
     relative_error,
     small_networks,
@@ -25,23 +26,24 @@ from comfyui_emo.steps.windows import (
     WindowedConditions,
     denoise_windows,
     frame_windows,
-    keep_nothing,
     whole_windows,
 )
 
-ECHO = recorded("echomimic", "pipeline")
+ECHO = recorded("echomimic", "pipeline") | recorded("echomimic", "pipeline_steps")
 EXPRESS = recorded("v-express", "pipeline")
 EXACT = 1e-5
 
 
-def sample(networks, latents, tokens, mask, noise, steps: int, guidance: float, keep=keep_nothing):
+def sample(networks, latents, tokens, mask, noise, steps: int, guidance: float):
+    """The latents, and what every step was told and gave."""
     features = picture_features(networks, latents, None, guided=guidance != 1)
     with torch.no_grad():
         halves = prepare_halves(networks, features, None, None)
         conditions = WindowedConditions(networks, halves, tokens, mask)
     scheduler = make_scheduler("ddim", networks.config.diffusion)
     scheduler.set_timesteps(steps)  # pyright: ignore[reportAttributeAccessIssue]
-    return frames_first(denoise_windows(conditions, frames_first(noise), scheduler, guidance, keep=keep))
+    told = overheard(scheduler)
+    return frames_first(denoise_windows(conditions, frames_first(noise), scheduler, guidance)), told
 
 
 def echo_voice() -> torch.Tensor:
@@ -55,14 +57,16 @@ def echo_voice() -> torch.Tensor:
     [
         (SMALL_ECHOMIMIC, "base", 4, 2.5, True),
         (SMALL_ECHOMIMIC, "base", 4, 2.5, False),
+        (SMALL_ECHOMIMIC_ACC, "acc", 3, 1.0, True),
         (SMALL_ECHOMIMIC_ACC, "acc", 3, 1.0, False),
+        (SMALL_ECHOMIMIC_POSE, "pose", 3, 2.5, True),
         (SMALL_ECHOMIMIC_POSE, "pose", 3, 2.5, False),
     ],
 )
 def test_closed_windows_sample_what_echomimic_samples(family, tag, steps, guidance, half_precision):
     networks = small_networks(family, half_precision)
     mask = ECHO["pose_image"].float() if tag == "pose" else ECHO["face_mask"]
-    result = sample(
+    result, told = sample(
         networks,
         ECHO["ref_image_latents"],
         echo_voice(),
@@ -71,15 +75,19 @@ def test_closed_windows_sample_what_echomimic_samples(family, tag, steps, guidan
         steps,
         guidance,
     )
+    assert len(told) == steps
     name = "as_published_bank16" if half_precision else "bank32"
     # Rounding features to float16 turns a last bit into one of 11: exact to that, over all steps.
     allowed = 1e-4 if half_precision else EXACT
     assert relative_error(result, ECHO[f"{tag}.final_latents_{name}"]) < allowed
+    if not half_precision:  # in which the steps were recorded
+        for step, (predicted, after) in enumerate(told):
+            assert relative_error(frames_first(after), ECHO[f"{tag}.step{step}.prev_sample"]) < EXACT
+            assert relative_error(frames_first(predicted), ECHO[f"{tag}.step{step}.model_output"]) < EXACT
 
 
 def test_open_windows_sample_what_v_express_samples_at_every_step():
-    after: list[torch.Tensor] = []
-    result = sample(
+    result, told = sample(
         small_networks(SMALL_V_EXPRESS),
         EXPRESS["ref_image_latents"],
         EXPRESS["audio_tokens_cfg"][1:],
@@ -87,11 +95,13 @@ def test_open_windows_sample_what_v_express_samples_at_every_step():
         EXPRESS["initial_latents"],
         4,
         3.5,
-        keep=lambda state: after.append(state.latents),
     )
-    assert len(after) == 4
-    for step, latents in enumerate(after):
-        assert relative_error(frames_first(latents), EXPRESS[f"step{step}.latents_after"]) < EXACT
+    assert len(told) == 4
+    for step, (_, after) in enumerate(told):
+        assert relative_error(frames_first(after), EXPRESS[f"step{step}.latents_after"]) < EXACT
+    # Its code steps frames as soon as their last window is done, here all of them at once.
+    calls = torch.cat([EXPRESS[f"step0.call{call}.guided_mean_output"] for call in range(3)], dim=2)
+    assert relative_error(frames_first(told[0][0]), calls) < EXACT
     assert relative_error(result, EXPRESS["final_latents"]) < EXACT
 
 
