@@ -1,8 +1,7 @@
 """The graph's frames, or latents, and its sound to a file."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,10 +12,11 @@ from torch import Tensor
 
 from ..errors import InputError
 from .graph_model import ModelVae
+from .graph_origin import graph_origin
 from .graph_runs import RUN_KEY, SamplingRun, run_folder
 from .graph_sound import fit_voice, voice_of_audio
 from .graph_tensors import check_latents, frames_of_images
-from .marking.marks import Marks, Origin, prepare_marks
+from .marking.marks import Marks, prepare_marks
 from .marking.settings import ALL_MARKS, Marking
 from .pack_version import pack_version
 from .resume import RunFolder
@@ -145,30 +145,17 @@ def write_frames(
     timeline = Timeline(voice.sample_count, voice.sample_rate_hz, fps, source.count)
     first = next(source.parts(0, 1))
     height_px, width_px = first.shape[-2:]
-    origin = _origin(source, voice, {"fps": str(timeline.fps), "frames": source.count}, graph)
+    settings = {"fps": str(timeline.fps), "frames": source.count}
+    origin = graph_origin(source.run, settings, graph, voice.digest)
     marks = prepare_marks(marking, origin, width_px, height_px)
     plan = VideoPlan(path, timeline, voice, PictureFormat(width_px, height_px), marks, graph, on_frames)
     if source.latents is None:
         _write_in_one_piece(source, plan)
         return
-    settings = _settings(digest(source.latents), digest(first), plan)
-    _write_in_segments(source, plan, run_folder(runs, settings), settings)
+    run_settings = _settings(digest(source.latents), digest(first), plan)
+    _write_in_segments(source, plan, run_folder(runs, run_settings), run_settings)
     if source.run is not None:
         source.run.remove()
-
-
-def _origin(
-    source: FrameSource, voice: VoiceSource, settings: dict[str, Any], graph: dict[str, str]
-) -> Origin:
-    """What the marks say that the video is made from: of the graph only what decides results."""
-    prompt = json.loads(graph.get("prompt", "{}"))
-    blocks = {
-        name: {key: value for key, value in block.items() if key != "is_changed"}
-        for name, block in prompt.items()
-    }
-    sampled = Origin() if source.run is None else source.run.origin
-    content = json.dumps({**settings, "prompt": blocks, "sampling": sampled.settings})
-    return replace(sampled, voice_sha256=voice.digest, settings=content)
 
 
 def _settings(latents_sha256: str, first_sha256: str, plan: VideoPlan) -> dict[str, str]:
