@@ -103,3 +103,21 @@ def test_the_simple_block_labels_its_first_seconds(run, workplace, image, audio)
         for label in (False, True)
     )
     assert (plain[:, :12] - labelled[:, :12]).std() < 5 < (plain[:, 16:] - labelled[:, 16:]).std()
+
+
+@pytest.mark.parametrize("node_id", ["EMOCombineVideo", "EMOSaveImage"])
+def test_a_key_without_a_certificate_is_refused_and_leaves_no_file(
+    refused, workplace, images, sound, monkeypatch, node_id
+):
+    monkeypatch.setenv("COMFYUI_EMO_SIGNING_KEY", str(workplace / "key.pem"))
+    given = {"images": images} if node_id == "EMOSaveImage" else {"images": images, "audio": sound}
+    assert "a signing key without a certificate" in refused(node_id, **given)
+    assert [path for path in (workplace / "output").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_broken_files_have_a_verdict(run, workplace, images, share):
+    (name,) = result(run("EMOSaveImage", images=images[:1]))
+    whole = (workplace / "output" / name).read_bytes()
+    (workplace / "output" / name).write_bytes(whole[: int(share * len(whole))])
+    assert result(run("EMOVerify", file=name))[0] == "unreadable"
