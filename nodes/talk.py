@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from .. import host
-from .marking_inputs import CONSENT, LABEL, MARKS
+from .marking_inputs import AIGC, CONSENT, LABEL, MARKS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,6 +39,7 @@ class Talk:
                 "model": ("EMO_MODEL", {"tooltip": "From Load EMO Model; without it the bundled one."}),
                 "marks": MARKS,
                 "label": LABEL,
+                "aigc": AIGC,
                 "consent": CONSENT,
             },
             "hidden": {"unique_id": "UNIQUE_ID"},
@@ -51,6 +52,7 @@ class Talk:
         model: "GraphModel | None" = None,
         marks: bool = True,
         label: bool = False,
+        aigc: bool = False,
         consent: str = "",
         unique_id: str | None = None,
     ) -> Any:
@@ -74,7 +76,7 @@ class Talk:
         path = host.output_path(_NAME_PREFIX, temporary=True)
         work_folder = partial(run_folder, host.runs_folder())
         device, at_once = bring_for_talk(model, request)
-        marking = Marking(enabled=marks, label=label, consent=consent)
+        marking = Marking(enabled=marks, label=label, aigc=aigc, consent=consent)
         talk(
             model, request, path, device, watch(report, model), work_folder, frames_at_once=at_once,
             marking=marking,

@@ -88,11 +88,12 @@ def test_the_simple_block_marks_its_video_and_keeps_the_consent(
     run, workplace, image, audio, marks, verdict
 ):
     model = run("EMOLoadModel", model_file="tiny.safetensors")[0]
-    inputs = {"image": image, "audio": audio, "model": model, "marks": marks, "consent": "A drawing."}
-    (video,) = result(run("EMOTalk", **inputs))
+    inputs = {"image": image, "audio": audio, "model": model, "marks": marks}
+    (video,) = result(run("EMOTalk", **inputs, aigc=True, consent="A drawing."))
     found, _, text = result(run("EMOVerify", file="", video=video))
     assert found == verdict
     assert (json.loads(text)["credentials"]["generation"].get("consent") == "A drawing.") == marks
+    assert ("AIGC" in json.loads(text)["notices"]) == marks
 
 
 def test_the_simple_block_labels_its_first_seconds(run, workplace, image, audio):
