@@ -47,7 +47,7 @@ def test_frames_are_saved_as_signed_pictures_with_the_graph_inside(comfy):
         assert found.credentials.generation["consent"] == "A drawing."
         assert found.credentials.payload == f"{found.watermark.payload:08x}"
         with Image.open(path) as picture:
-            assert picture.size == (128, 128) and json.loads(picture.text["workflow"]) == WORKFLOW
+            assert picture.size == (128, 128) and json.loads(picture.info["workflow"]) == WORKFLOW
 
 
 def test_what_save_video_leaves_of_the_simple_blocks_marks(comfy):

@@ -69,7 +69,7 @@ def test_pictures_are_saved_marked_one_after_the_other(run, workplace, images):
     assert verdict == "marked" and "watermark: found" in report
     assert found["credentials"]["payload"] == found["watermark"]["payload"]
     assert found["record"]["title"] == "EMO_00002_.png"
-    assert json.loads(Image.open(files[0]).text["workflow"]) == {"nodes": [1]}
+    assert json.loads(Image.open(files[0]).info["workflow"]) == {"nodes": [1]}
     (plain,) = result(run("EMOSaveImage", images=images[:1], marks=False))
     assert result(run("EMOVerify", file=plain))[0] == "unmarked"
 

@@ -46,7 +46,7 @@ def test_a_marked_picture_says_what_it_is(plain, tmp_path, capsys):
     assert found.credentials.payload == f"{found.watermark.payload:08x}"
     assert found.record["title"] == "marked.png"
     assert json.loads(found.notices["AIGC"])["Label"] == "1" and "Synthetic" in found.notices["comment"]
-    assert Image.open(out).text["workflow"] == '{"nodes": []}'
+    assert Image.open(out).info["workflow"] == '{"nodes": []}'
     assert sorted(path.name for path in tmp_path.iterdir()) == ["marked.png", "plain.png"]
     error = (read_picture(out)[0] - read_picture(plain)[0]).square().mean()
     assert -10 * torch.log10(error) > 40
