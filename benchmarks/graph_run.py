@@ -32,7 +32,7 @@ def run_graph(loaded: LoadedModel, request: TalkRequest, voice: Path, folder: Pa
     picture = images_of_frames(request.portrait.pixels)
     face = Face(request.region, (picture.shape[2], picture.shape[1]))
     with torch.inference_mode():
-        encoded = encode_audio(model, audio, float(request.fps), None)
+        encoded = encode_audio(model, audio, float(request.fps), None, folder)
         reference, _ = refer(model, picture, face, None)
         latent = sample_latent(
             folder / "runs", model, reference, encoded, request.motion, request.sampling, no_progress

@@ -11,7 +11,7 @@ the encoder, the file).
 With `--graph` the blocks' steps run instead: EMO Encode Audio, EMO Sampler, EMO Combine Video. Files that are
 mapped into memory count towards its peak as far as they are in use, though the system can take them back
 whenever it wants; so what is this process's own is told beside it, and how much of that is the sound, which
-ComfyUI hands over as a whole, and what the model hears of it.
+ComfyUI hands over as a whole.
 """
 
 import argparse

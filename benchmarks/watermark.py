@@ -1,6 +1,6 @@
 """What the watermark survives and what it costs, on still and moving clips of 4 s.
 
-python -m comfyui_emo.benchmarks.watermark [--size 128] [--clips 4] [--false-alarms 1000]
+python -m comfyui_emo.benchmarks.watermark [--size 128] [--clips 4] [--false-alarms 1000] [--stills 8]
 """
 
 import argparse
@@ -16,6 +16,7 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -167,11 +168,43 @@ def false_alarms(count: int) -> dict[str, int]:
     return {"unmarked clips": count, "false alarms": alarms}
 
 
+def as_jpeg(frames: Tensor, quality: int) -> Tensor:
+    """The first of the frames after a way through a JPEG file."""
+    file = io.BytesIO()
+    pixels = (frames[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    Image.fromarray(pixels).save(file, "JPEG", quality=quality)
+    return torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1)[None].float() / 255
+
+
+# What is done to a single picture.
+STILL_ATTACKS: dict[str, Callable[[Tensor], Tensor]] = {
+    "the file itself": lambda frames: frames,
+    "JPEG 90": lambda frames: as_jpeg(frames, 90),
+    "JPEG 75": lambda frames: as_jpeg(frames, 75),
+    "stored at half the size, JPEG 90": lambda frames: as_jpeg(resized(frames, 0.5), 90),
+    "half the size and back, JPEG 90": lambda frames: as_jpeg(resized(resized(frames, 0.5), 2.0), 90),
+    "10% cut off, JPEG 90": lambda frames: as_jpeg(cropped(frames), 90),
+    "brightness +10%, JPEG 90": lambda frames: as_jpeg((frames * 1.1).clamp(0, 1), 90),
+}
+
+
+def stills(size_px: int, count: int) -> dict[str, float]:
+    """Share of pictures whose number is read, in percent: first frames of portraits and of leaves."""
+    read_rightly: dict[str, list[bool]] = defaultdict(list)
+    for index, (kind, make) in enumerate(clips(size_px, count)):
+        if kind in ("still portrait", "leaves, still"):
+            marked = stored(Watermark(index).mark(make()[:1]))
+            for name, attack in STILL_ATTACKS.items():
+                read_rightly[name].append(read(attack(marked)) == index)
+    return {name: 100 * float(np.mean(right)) for name, right in read_rightly.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=128, help="of the clips, in pixels")
     parser.add_argument("--clips", type=int, default=4, help="of each kind")
     parser.add_argument("--false-alarms", type=int, default=0, help="count these on so many unmarked clips")
+    parser.add_argument("--stills", type=int, default=0, help="also so many single pictures of two kinds")
     arguments = parser.parse_args()
     figures: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for index, (kind, make) in enumerate(clips(arguments.size, arguments.clips)):
@@ -189,6 +222,8 @@ def main() -> None:
     }
     if arguments.false_alarms:
         report["false_alarms"] = false_alarms(arguments.false_alarms)
+    if arguments.stills:
+        report["pictures read (%)"] = stills(arguments.size, arguments.stills)
     json.dump({**report, "measured_on": machine()}, sys.stdout, indent=2)
     sys.stdout.write("\n")
 

@@ -5,6 +5,12 @@ from pathlib import Path
 
 EXIT_UNMARKED, EXIT_TAMPERED, EXIT_UNREADABLE = 3, 4, 5
 
+MARK_DESCRIPTION = """\
+Writes a png file again with what every video gets: a watermark in the pixels, which is not
+seen, and signed Content Credentials (C2PA), which say that it is synthetic. Texts in the
+file, such as a ComfyUI workflow, stay. Of its origin nothing is known here: the blocks
+EMO Save Image and EMO Combine Video can name the model and the portrait."""
+
 VERIFY_DESCRIPTION = """\
 Looks for Content Credentials (C2PA), this project's watermark and plain notices in an mp4
 or png file, of anybody."""
@@ -33,6 +39,24 @@ def add_marking_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="leave all of that out. Laws may ask you for it, such as the EU's AI Act, Article 50",
     )
+    _add_common_options(group, "on the first seconds")
+    group.add_argument(
+        "--label-seconds",
+        type=float,
+        default=3.0,
+        metavar="S",
+        help="how long the label is seen, 2 s or more (default: 3)",
+    )
+
+
+def add_mark_options(parser: argparse.ArgumentParser) -> None:
+    """Declare what `mark` takes."""
+    parser.add_argument("picture", type=Path, metavar="PICTURE", help="a png file that a model made")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the png file to write")
+    _add_common_options(parser.add_argument_group("marks"), "on the picture")
+
+
+def _add_common_options(group: "argparse._ArgumentGroup", label_place: str) -> None:
     group.add_argument(
         "--consent",
         default="",
@@ -45,14 +69,7 @@ def add_marking_options(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const="AI-generated",
         metavar="TEXT",
-        help="write this visibly on the first seconds (without a text: AI-generated)",
-    )
-    group.add_argument(
-        "--label-seconds",
-        type=float,
-        default=3.0,
-        metavar="S",
-        help="how long the label is seen, 2 s or more (default: 3)",
+        help=f"write this visibly {label_place} (without a text: AI-generated)",
     )
     group.add_argument(
         "--aigc",

@@ -5,7 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .file_options import add_convert_options, add_inspect_options
-from .marking_options import VERIFY_DESCRIPTION, VERIFY_EXAMPLES, add_verify_options
+from .marking_options import (
+    MARK_DESCRIPTION,
+    VERIFY_DESCRIPTION,
+    VERIFY_EXAMPLES,
+    add_mark_options,
+    add_verify_options,
+)
 from .options import add_evaluate_options, add_talk_options
 
 
@@ -64,6 +70,14 @@ COMMANDS = (
         "example:\n  comfyui-emo inspect models/emo/hallo2/net.pth\n",
         ".commands.inspect",
         add_inspect_options,
+    ),
+    Command(
+        "mark",
+        "mark a picture that a model made as synthetic",
+        MARK_DESCRIPTION,
+        "example:\n  comfyui-emo mark frame.png --out marked.png --consent 'They agreed.'\n",
+        ".commands.mark",
+        add_mark_options,
     ),
     Command(
         "verify",

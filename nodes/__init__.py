@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from .audio import EncodeAudio
 from .face import FaceRegion
+from .image import SaveImage
 from .model import LoadModel
 from .motion import Motion
 from .paste import PasteBack
@@ -37,6 +38,7 @@ BLOCKS: tuple[Block, ...] = (
     Block("EMOSamplerAdvanced", "EMO Sampler (Advanced)", SamplerAdvanced),
     Block("EMOPasteBack", "EMO Paste Back", PasteBack),
     Block("EMOCombineVideo", "EMO Combine Video", CombineVideo),
+    Block("EMOSaveImage", "EMO Save Image", SaveImage),
     Block("EMOVerify", "EMO Verify", Verify),
 )
 

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from .. import host
+
 if TYPE_CHECKING:
     from ..steps.graph_model import GraphModel
     from ..steps.graph_types import EncodedVoice
@@ -80,11 +82,11 @@ class EncodeAudio:
         normalize_volume: bool,
         audio_encoder: Any = None,
     ) -> "tuple[EncodedVoice, dict[str, Any], int, float]":
-        from ..steps.graph_tensors import audio_at_common_loudness, cut_audio
+        from ..steps.graph_sound import audio_at_common_loudness, cut_audio
         from ..steps.graph_voice import encode_audio
 
         part = cut_audio(audio, start, duration)
         if normalize_volume:
             part = audio_at_common_loudness(part)
-        voice = encode_audio(model, part, fps, audio_encoder)
+        voice = encode_audio(model, part, fps, audio_encoder, host.runs_folder())
         return voice, part, voice.timeline.frame_count, float(voice.timeline.fps)

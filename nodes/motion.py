@@ -83,7 +83,7 @@ class Motion:
 
 def _waveform(audio: dict[str, Any]) -> dict[str, Any]:
     """What the editor on the page draws the curve over."""
-    from ..steps.graph_tensors import voice_of_audio
+    from ..steps.graph_sound import voice_of_audio
     from ..steps.waveform import waveform_peaks
 
     voice = voice_of_audio(audio)

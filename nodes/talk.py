@@ -1,8 +1,9 @@
-"""EMO Talk (Simple): IMAGE and AUDIO -> VIDEO, nothing else to set."""
+"""EMO Talk (Simple): IMAGE and AUDIO -> VIDEO, nothing to set but how it is marked."""
 
 from typing import TYPE_CHECKING, Any
 
 from .. import host
+from .marking_inputs import AIGC, CONSENT, LABEL, MARKS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,6 +37,10 @@ class Talk:
             },
             "optional": {
                 "model": ("EMO_MODEL", {"tooltip": "From Load EMO Model; without it the bundled one."}),
+                "marks": MARKS,
+                "label": LABEL,
+                "aigc": AIGC,
+                "consent": CONSENT,
             },
             "hidden": {"unique_id": "UNIQUE_ID"},
         }
@@ -45,6 +50,10 @@ class Talk:
         image: "Tensor",
         audio: dict[str, Any],
         model: "GraphModel | None" = None,
+        marks: bool = True,
+        label: bool = False,
+        aigc: bool = False,
+        consent: str = "",
         unique_id: str | None = None,
     ) -> Any:
         from functools import partial
@@ -55,6 +64,7 @@ class Talk:
         from ..steps.graph_progress import watch
         from ..steps.graph_runs import run_folder
         from ..steps.graph_types import bring_for_talk, simple_request
+        from ..steps.marking.settings import Marking
         from ..steps.marking.terms import show_terms
         from ..steps.talk import part_count, talk
 
@@ -66,5 +76,9 @@ class Talk:
         path = host.output_path(_NAME_PREFIX, temporary=True)
         work_folder = partial(run_folder, host.runs_folder())
         device, at_once = bring_for_talk(model, request)
-        talk(model, request, path, device, watch(report, model), work_folder, frames_at_once=at_once)
+        marking = Marking(enabled=marks, label=label, aigc=aigc, consent=consent)
+        talk(
+            model, request, path, device, watch(report, model), work_folder, frames_at_once=at_once,
+            marking=marking,
+        )  # fmt: skip
         return host.show_video(path, True, (host.native_video(path),))

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from .. import host
+from .marking_inputs import AIGC, CONSENT, LABEL, MARKS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,30 +67,10 @@ class CombineVideo:
                     "IMAGE",
                     {"tooltip": "The frames as pictures of even width and height, instead of latents."},
                 ),
-                "marks": (
-                    "BOOLEAN",
-                    {
-                        "default": True,
-                        "tooltip": "Mark the file as synthetic: a watermark in the pixels, hardly seen, and "
-                        "signed Content Credentials. Laws may ask you for it.",
-                    },
-                ),
-                "label": (
-                    "BOOLEAN",
-                    {"default": False, "tooltip": "Write AI-generated on the first 3 seconds as well."},
-                ),
-                "aigc": (
-                    "BOOLEAN",
-                    {"default": False, "tooltip": "Add the metadata field AIGC of China's GB 45438-2025."},
-                ),
-                "consent": (
-                    "STRING",
-                    {
-                        "default": "",
-                        "tooltip": "Your own statement on the consent of those who are seen and heard, "
-                        "readable for all in the signed credentials.",
-                    },
-                ),
+                "marks": MARKS,
+                "label": LABEL,
+                "aigc": AIGC,
+                "consent": CONSENT,
             },
             "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO", "unique_id": "UNIQUE_ID"},
         }

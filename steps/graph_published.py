@@ -30,7 +30,7 @@ from .sampler_state import SamplerState, WindowedState
 from .sampling import OnProgress
 from .sampling_settings import SamplingSettings
 from .timeline import Timeline
-from .voice import Voice
+from .voice import VoiceSource
 
 
 class HostVae(Protocol):
@@ -106,7 +106,9 @@ def published_latents(
         return gather_latents(clips, timeline.frame_count, folder.path.parent)
 
 
-def published_rows(model: GraphModel, voice: Voice, timeline: Timeline, audio_encoder: Any | None) -> Tensor:
+def published_rows(
+    model: GraphModel, voice: VoiceSource, timeline: Timeline, audio_encoder: Any | None
+) -> Tensor:
     """What frames hear of a voice [1, N, rows, D] on the CPU.
 
     audio_encoder: the host's wav2vec 2.0, whose weights are taken; None: the model's own voice encoder.

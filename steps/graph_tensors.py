@@ -1,7 +1,7 @@
 """The host's tensors turned into this project's types and back.
 
-The host's forms: IMAGE [B, H, W, 3] in 0..1, MASK [B, H, W], LATENT {"samples": [F, C, h, w]},
-AUDIO {"waveform": [B, C, T], "sample_rate": Hz}.
+The host's forms: IMAGE [B, H, W, 3] in 0..1, MASK [B, H, W], LATENT {"samples": [F, C, h, w]}; for AUDIO see
+graph_sound.py.
 """
 
 import logging
@@ -16,9 +16,7 @@ from torch import Tensor
 from ..errors import DependencyError, InputError
 from ..models.checkpoints.emo import LoadedModel
 from .face_region import FaceRegion, detect_faces, find_face_region
-from .loudness import normalise_loudness
 from .portrait import Portrait
-from .voice import Voice
 
 log = logging.getLogger(__name__)
 
@@ -157,57 +155,6 @@ def _one_mask(mask: Tensor) -> Tensor:
         allowed="one mask, [1, height, width] of the picture",
         do="take one mask out of the batch",
     )
-
-
-# --- sound ---
-
-
-def voice_of_audio(audio: Mapping[str, Any]) -> Voice:
-    """The host's AUDIO as a voice; channels are averaged.
-
-    Raises:
-        InputError: a batch, or what `Voice` refuses.
-    """
-    waveform = _waveform(audio)
-    return Voice(waveform[0].float().mean(0).cpu().contiguous(), int(audio["sample_rate"]), "the audio")
-
-
-def audio_at_common_loudness(audio: Mapping[str, Any]) -> dict[str, Any]:
-    """The host's AUDIO with the one gain that `normalise_loudness` gives its voice."""
-    voice = voice_of_audio(audio)
-    louder = normalise_loudness(voice)
-    peak = voice.samples.abs().argmax()
-    gain = louder.samples[peak] / voice.samples[peak] if voice.samples[peak] != 0 else 1.0
-    return {**audio, "waveform": audio["waveform"] * gain}
-
-
-def cut_audio(audio: Mapping[str, Any], start_s: float, duration_s: float) -> dict[str, Any]:
-    """A part of the host's AUDIO, all channels kept; a duration of 0 goes to the end.
-
-    Raises:
-        InputError: a batch, or a start behind the end.
-    """
-    waveform, rate_hz = _waveform(audio), int(audio["sample_rate"])
-    first = round(start_s * rate_hz)
-    last = first + round(duration_s * rate_hz) if duration_s else waveform.shape[-1]
-    if not 0 <= first < waveform.shape[-1]:
-        raise InputError(
-            got=f"start {start_s:g} s in an audio of {waveform.shape[-1] / rate_hz:g} s",
-            allowed="a start within the audio",
-            do="set start to 0 or to where the speech begins",
-        )
-    return {"waveform": waveform[..., first:last], "sample_rate": rate_hz}
-
-
-def _waveform(audio: Mapping[str, Any]) -> Tensor:
-    waveform = audio["waveform"]
-    if waveform.ndim != 3 or len(waveform) != 1 or waveform.shape[1] < 1:
-        raise InputError(
-            got=f"an AUDIO of shape {list(waveform.shape)}",
-            allowed="one recording, [1, channels, samples]",
-            do="take one recording out of the batch",
-        )
-    return waveform
 
 
 # --- latents ---

@@ -17,7 +17,8 @@ from .face_guide import FaceGuide, check_count, check_face_guide
 from .face_region import FaceRegion, movement_box
 from .graph_model import GraphModel, ModelVae
 from .graph_published import HostVae, published_latents
-from .graph_tensors import check_latents, images_of_frames, locate_face, portrait_of_image, voice_of_audio
+from .graph_sound import voice_of_audio
+from .graph_tensors import check_latents, images_of_frames, locate_face, portrait_of_image
 from .head_motion import HeadMotion, motion_of_style
 from .latent_file import gather_latents
 from .portrait import FittedPortrait, Portrait
@@ -207,14 +208,14 @@ def sample_latents(
         earlier = (earlier[-model.config.temporal.motion_frames :] * scale)[None]
     mask = portrait.movement_mask(motion, model.config)
     device, _ = model.bring_for_run(settings.guided)
-    reference, features = portrait.reference.on(device), voice.features.to(device)
+    reference = portrait.reference.on(device)
 
     def start() -> SamplerState:
         return first_state(model.config, reference.latents.shape[1:], settings.seed, earlier)
 
     def sample(state: SamplerState) -> Iterator[Tensor]:
         return sample_clips(
-            model.networks, reference, features, mask, motion, voice.timeline, settings, on_progress,
+            model.networks, reference, voice.features, mask, motion, voice.timeline, settings, on_progress,
             state=state,
         )  # fmt: skip
 

@@ -1,9 +1,7 @@
 """The graph's frames, or latents, and its sound to a file."""
 
-import json
-import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,24 +9,23 @@ from typing import Any, Protocol
 import av
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..errors import InputError
 from .graph_model import ModelVae
+from .graph_origin import graph_origin
 from .graph_runs import RUN_KEY, SamplingRun, run_folder
-from .graph_tensors import check_latents, frames_of_images, voice_of_audio
-from .marking.marks import Marks, Origin, prepare_marks
+from .graph_sound import fit_voice, voice_of_audio
+from .graph_tensors import check_latents, frames_of_images
+from .marking.marks import Marks, prepare_marks
 from .marking.settings import ALL_MARKS, Marking
 from .pack_version import pack_version
 from .resume import RunFolder
 from .run_record import digest
-from .timeline import FrameRate, Timeline, parse_fps
+from .timeline import FrameRate, Timeline
 from .video_file import VideoWriter, check_output
 from .video_segments import KEY_FRAME_DISTANCE, SegmentWriter, write_joined
 from .video_streams import PictureFormat
-from .voice import Voice
-
-log = logging.getLogger(__name__)
+from .voice import VoiceSource
 
 # So many frames are decoded and turned into bytes together.
 FRAMES_AT_ONCE = 16
@@ -93,24 +90,6 @@ def frame_source(images: Tensor | None, latent: Mapping[str, Any] | None, vae: V
     return FrameSource(len(samples), decoded, samples, latent.get(RUN_KEY))  # type: ignore[union-attr]
 
 
-def fit_voice(voice: Voice, frame_count: int, fps: FrameRate) -> Voice:
-    """A voice as long as so many frames: cut, or followed by silence, which the log says."""
-    exact = parse_fps(fps)
-    if Timeline(len(voice.samples), voice.sample_rate_hz, exact, frame_count).frame_count == frame_count:
-        return voice
-    wanted = int(frame_count * voice.sample_rate_hz / exact)
-    log.warning(
-        "%d frames at %s fps last %.2f s, the audio %.2f s: the audio is %s",
-        frame_count,
-        exact,
-        frame_count / exact,
-        voice.duration_s,
-        "cut" if wanted < len(voice.samples) else "followed by silence",
-    )
-    padded = F.pad(voice.samples, (0, max(0, wanted - len(voice.samples))))
-    return replace(voice, samples=padded[:wanted])
-
-
 @dataclass(frozen=True, eq=False)
 class VideoPlan:
     """Everything about a video's file but its frames.
@@ -127,7 +106,7 @@ class VideoPlan:
 
     path: Path
     timeline: Timeline
-    voice: Voice
+    voice: VoiceSource
     picture: PictureFormat
     marks: Marks
     graph: dict[str, str]
@@ -163,31 +142,20 @@ def write_frames(
         InputError: pictures or sound that cannot be used, odd sides, or a file that cannot be written.
     """
     voice = fit_voice(voice_of_audio(audio), source.count, fps)
-    timeline = Timeline(len(voice.samples), voice.sample_rate_hz, fps, source.count)
+    timeline = Timeline(voice.sample_count, voice.sample_rate_hz, fps, source.count)
     first = next(source.parts(0, 1))
     height_px, width_px = first.shape[-2:]
-    origin = _origin(source, voice, {"fps": str(timeline.fps), "frames": source.count}, graph)
+    settings = {"fps": str(timeline.fps), "frames": source.count}
+    origin = graph_origin(source.run, settings, graph, voice.digest)
     marks = prepare_marks(marking, origin, width_px, height_px)
     plan = VideoPlan(path, timeline, voice, PictureFormat(width_px, height_px), marks, graph, on_frames)
     if source.latents is None:
         _write_in_one_piece(source, plan)
         return
-    settings = _settings(digest(source.latents), digest(first), plan)
-    _write_in_segments(source, plan, run_folder(runs, settings), settings)
+    run_settings = _settings(digest(source.latents), digest(first), plan)
+    _write_in_segments(source, plan, run_folder(runs, run_settings), run_settings)
     if source.run is not None:
         source.run.remove()
-
-
-def _origin(source: FrameSource, voice: Voice, settings: dict[str, Any], graph: dict[str, str]) -> Origin:
-    """What the marks say that the video is made from: of the graph only what decides results."""
-    prompt = json.loads(graph.get("prompt", "{}"))
-    blocks = {
-        name: {key: value for key, value in block.items() if key != "is_changed"}
-        for name, block in prompt.items()
-    }
-    sampled = Origin() if source.run is None else source.run.origin
-    content = json.dumps({**settings, "prompt": blocks, "sampling": sampled.settings})
-    return replace(sampled, voice_sha256=voice.digest, settings=content)
 
 
 def _settings(latents_sha256: str, first_sha256: str, plan: VideoPlan) -> dict[str, str]:

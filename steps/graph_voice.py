@@ -1,6 +1,7 @@
 """A voice in the graph, encoded by the model's own voice encoder or by the host's."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -10,13 +11,14 @@ from ..errors import InputError
 from ..models.voice_encoder import SAMPLE_RATE_HZ, resample_features
 from .graph_model import GraphModel
 from .graph_published import published_rows
-from .graph_tensors import voice_of_audio
+from .graph_sound import voice_of_audio
 from .graph_types import EncodedVoice
-from .resampling import resample
+from .latent_file import gather_latents
 from .talk import is_published
 from .timeline import Timeline
-from .voice import Voice
-from .voice_encoding import encode_voice
+from .video_file import cannot_write
+from .voice import VoiceSource
+from .voice_encoding import VoiceStream, encoder_samples
 
 
 class AudioEncoder(Protocol):
@@ -28,17 +30,23 @@ class AudioEncoder(Protocol):
 
 
 def encode_audio(
-    model: GraphModel, audio: Mapping[str, Any], fps: float, audio_encoder: AudioEncoder | None
+    model: GraphModel,
+    audio: Mapping[str, Any],
+    fps: float,
+    audio_encoder: AudioEncoder | None,
+    folder: Path,
 ) -> EncodedVoice:
     """The host's AUDIO as a model hears it; an fps of 0 is the model's own.
 
+    What a model of this project hears of a long voice lies in a file in `folder`, see latent_file.py.
+
     Raises:
-        InputError: audio that cannot be used, a model without a voice encoder and none given, or one of
-            another size than the model was trained with.
+        InputError: audio that cannot be used, a model without a voice encoder and none given, one of another
+            size than the model was trained with, or a file that cannot be written.
     """
     voice, config = voice_of_audio(audio), model.config
     timeline = Timeline(
-        len(voice.samples),
+        voice.sample_count,
         voice.sample_rate_hz,
         fps or config.defaults.fps,
         config.temporal.frames_per_clip,
@@ -48,7 +56,7 @@ def encode_audio(
     elif audio_encoder is not None:
         features = _encoded_by_host(model, voice, timeline, audio_encoder)
     elif model.networks.voice_encoder is not None:
-        features = encode_voice(model.networks, voice, timeline, model.bring("voice_encoder")).cpu()
+        features = _encoded_piece_by_piece(model, voice, timeline, folder)
     else:
         raise InputError(
             got=f"the model {model.path.name}, which has no voice encoder of its own",
@@ -58,14 +66,28 @@ def encode_audio(
     return EncodedVoice(features, timeline, model.path)
 
 
+def _encoded_piece_by_piece(
+    model: GraphModel, voice: VoiceSource, timeline: Timeline, folder: Path
+) -> Tensor:
+    """Features [1, padded frames, D] by the model's own encoder, on the CPU."""
+    encoder, device = model.networks.voice_encoder, model.bring("voice_encoder")
+    stream = VoiceStream(encoder, voice, timeline, device)  # type: ignore[arg-type]
+    parts = (part.cpu() for part in stream.parts())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    return gather_latents(parts, timeline.padded_frame_count, folder)[None]
+
+
 def _encoded_by_host(
-    model: GraphModel, voice: Voice, timeline: Timeline, audio_encoder: AudioEncoder
+    model: GraphModel, voice: VoiceSource, timeline: Timeline, audio_encoder: AudioEncoder
 ) -> Tensor:
     """Features [1, padded frames, D]: the outputs of the encoder's last blocks, as many as the model hears.
 
     The waveform is brought to zero mean and unit variance, as wav2vec 2.0 was trained; the host does not.
     """
-    samples = resample(voice.samples, voice.sample_rate_hz, SAMPLE_RATE_HZ)
+    samples = encoder_samples(voice)
     deviation, mean = torch.std_mean(samples, correction=0)
     normalised = (samples - mean) / (deviation + 1e-7)
     encoded = audio_encoder.encode_audio(normalised[None, None], SAMPLE_RATE_HZ)

@@ -1,4 +1,5 @@
-"""The latents of a whole video: in memory while they are few, else in a file that is mapped into it.
+"""The latents of a whole video, or what is heard of its voice: in memory while it is little, else in a file
+that is mapped into it.
 
 A mapped tensor is one like any other, but of it the operating system holds only what is in use. Its file has
 no name, or on Windows is deleted on closing: it is gone with the tensor, and with the process however that
@@ -17,12 +18,12 @@ from torch import Tensor
 
 from .video_file import cannot_write
 
-MOST_IN_MEMORY_BYTES = 2**26
-"""Latents of more are kept in a file: two and a half minutes of the bundled model, 40 s at 512x512."""
+MOST_IN_MEMORY_BYTES = 2**24
+"""More is kept in a file: latents of 40 s of the bundled model or 10 s at 512x512, 7 minutes of a voice."""
 
 
 def gather_latents(clips: Iterable[Tensor], frame_count: int, folder: Path) -> Tensor:
-    """The clips' latents [F, C, h, w] in one tensor [frame_count, C, h, w] on the CPU.
+    """The clips' latents [F, C, h, w], or features [F, D], in one tensor of all frames on the CPU.
 
     Args:
         clips: in order, on the CPU, all of one type; at least one.

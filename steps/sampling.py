@@ -133,8 +133,8 @@ def sample_clips(
     Args:
         networks: on the device of `reference`.
         reference: from `run_reference_net`.
-        voice_features: of all generated frames [1, padded frames, D], from `encode_voice`; or a stream of
-            them.
+        voice_features: of all generated frames [1, padded frames, D], on any device, from `encode_voice`; or
+            a stream of them.
         mask: the movement region [1, 1, s*h, s*w], s the model's `mask_scale`.
         motion: the head's speed, constant or over time.
         timeline: of the voice; its clip length may differ from the one that the model was trained on.
@@ -195,7 +195,7 @@ class _Run:
         config = networks.config
         first_frame, count = span.first_frame - early, span.frame_count + early
         windows = _windows(self.voice_features, first_frame, count, config.audio.window)  # [1, F, 2m+1, D]
-        tokens = networks.audio_projection(windows)
+        tokens = networks.audio_projection(windows.to(device))
         before = None
         if state.last is not None and config.temporal.motion_frames:
             end = state.last.shape[1] - early

@@ -89,8 +89,8 @@ class Voice:
                 allowed="floating-point samples [T] of one channel and a sample rate of 1 Hz or more",
                 do="average the channels and give the true sample rate",
             )
-        _check_length(self)
-        _check_finite(self.samples, self.source)
+        check_length(self)
+        check_finite(self.samples, self.source)
 
     @property
     def sample_count(self) -> int:
@@ -179,7 +179,8 @@ class VoiceFile:
         return replace(self, gain=self.gain * gain)
 
 
-def _check_length(voice: VoiceSource) -> None:
+def check_length(voice: VoiceSource) -> None:
+    """Raise InputError for a voice shorter than MIN_VOICE_S."""
     if voice.duration_s < MIN_VOICE_S:
         raise InputError(
             got=f"{voice.source}: a voice of {voice.duration_s:g} s ({voice.sample_count} samples)",
@@ -188,7 +189,8 @@ def _check_length(voice: VoiceSource) -> None:
         )
 
 
-def _check_finite(samples: torch.Tensor, source: str) -> None:
+def check_finite(samples: torch.Tensor, source: str) -> None:
+    """Raise InputError for NaN or infinite samples."""
     # Non-finite samples poison the extremes, so this needs no mask as large as the voice.
     low, high = samples.aminmax()
     if not (low.isfinite() and high.isfinite()):
@@ -213,11 +215,11 @@ def open_voice(path: str | Path, start_s: float = 0.0, duration_s: float | None 
     count, sha = 0, hashlib.sha256()
     with opened_voice(path, start_s, duration_s) as (rate_hz, blocks):
         for block in in_blocks(blocks, _BLOCK_SAMPLES):
-            _check_finite(block, str(path))
+            check_finite(block, str(path))
             sha.update(block.numpy().tobytes())
             count += len(block)
     voice = VoiceFile(Path(path), start_s, duration_s, count, rate_hz, sha.hexdigest())
-    _check_length(voice)
+    check_length(voice)
     return voice
 
 

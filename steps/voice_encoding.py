@@ -2,6 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -17,6 +18,9 @@ from .voice import VoiceSource
 
 # A window of frames touches two neighbouring chunks at most.
 _CHUNKS_KEPT = 2
+
+# Fewer than the frames of a chunk at one frame per second.
+_FRAMES_AT_ONCE = 16
 
 
 def encoder_samples(voice: VoiceSource) -> Tensor:
@@ -65,6 +69,12 @@ class VoiceStream:
         low = max(0, first_frame - reach)
         high = min(first_frame + count + reach, self._timeline.padded_frame_count)
         return feature_windows(self._frames(low, high - low)[None], reach, first_frame - low, count)
+
+    def parts(self) -> Iterator[Tensor]:
+        """The features of all frames, a few at a time, each once: [n, D]."""
+        count = self._timeline.padded_frame_count
+        for first in range(0, count, _FRAMES_AT_ONCE):
+            yield self._frames(first, min(_FRAMES_AT_ONCE, count - first))
 
     def _frames(self, first_frame: int, count: int) -> Tensor:
         """Features of frames [count, D]."""

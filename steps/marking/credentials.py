@@ -115,7 +115,7 @@ def sign_file(path: Path, title: str, provenance: Provenance, key: SigningKey) -
     """
     c2pa = _library()
     media_type = _media_type(title)
-    _check_unsigned(c2pa, path, media_type)
+    check_unsigned(path, media_type)
     settings = {"builder": {"thumbnail": {"enabled": False}}}
     info = c2pa.C2paSignerInfo(getattr(c2pa.C2paSigningAlg, key.algorithm), key.chain_pem, key.key_pem, None)
     signed = path.with_name(f"{path.name}.signed")
@@ -149,7 +149,13 @@ def _context(c2pa: Any, settings: dict[str, Any]) -> Any:
     return c2pa.Context(settings=c2pa.Settings.from_dict(settings))
 
 
-def _check_unsigned(c2pa: Any, path: Path, media_type: str) -> None:
+def check_unsigned(path: Path, media_type: str = "image/png") -> None:
+    """Raise InputError for a file that has credentials already, or cannot be read.
+
+    Raises:
+        DependencyError: the library is not installed.
+    """
+    c2pa = _library()
     try:
         with open(path, "rb") as file:
             c2pa.Reader(media_type, file)

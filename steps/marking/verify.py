@@ -11,6 +11,7 @@ import av
 import numpy as np
 import torch
 from av.container import InputContainer
+from PIL import Image
 
 from ...errors import InputError
 from .credentials import Credentials, read_credentials
@@ -109,7 +110,7 @@ def _look_into(path: Path) -> tuple[WatermarkReading | None, dict[str, str], str
         with av.open(str(path)) as container:
             if not container.streams.video:
                 return None, {}, "there are none"
-            notices = _notices(container.metadata)
+            notices = _notices({**container.metadata, **_png_texts(path)})
             for start in _starts(container):
                 reader = WatermarkReader()
                 if not _add_frames(container, start, reader):
@@ -127,6 +128,15 @@ def _notices(metadata: dict[str, str]) -> dict[str, str]:
     return found | {
         key: value for key, value in metadata.items() if key.upper() == "AIGC" and _is_aigc(value)
     }
+
+
+def _png_texts(path: Path) -> dict[str, str]:
+    """The texts of a png file, which the container does not tell; none of any other kind of file."""
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            return dict(picture.text)  # type: ignore[attr-defined]
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return {}
 
 
 def _is_aigc(value: str) -> bool:

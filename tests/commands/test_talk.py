@@ -46,6 +46,14 @@ def test_says_what_was_changed(talk, tmp_path, capsys):
     assert "Note: computing on cpu" in said
 
 
+def test_the_terms_are_shown_once_for_a_model(request_of, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("COMFYUI_EMO_HOME", str(tmp_path / "home"))
+    request_of()
+    assert "Warning: terms of use of" in capsys.readouterr().err
+    request_of()
+    assert "terms of use" not in capsys.readouterr().err
+
+
 @pytest.fixture
 def request_of(talk, monkeypatch, out_folder):
     """The request that options make, without making the video."""

@@ -204,6 +204,13 @@ def test_a_certificate_without_its_key(refused, no_model, locked_key):
     assert "a signing certificate without a key" in refused(**{**locked_key, "signing_key": None})
 
 
+def test_a_certificate_that_has_expired(refused, no_model, locked_key):
+    made = make_local_certificate("Studio", timedelta(days=0.5))
+    for name, content in (("signing_certificate", made.chain_pem), ("signing_key", made.key_pem)):
+        locked_key[name].write_bytes(content)
+    assert "chain.pem, a certificate that has expired" in refused(**locked_key)
+
+
 # --- the output ---
 
 

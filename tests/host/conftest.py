@@ -22,7 +22,7 @@ from host.page import chromium, comfy_page, opened_page, shots  # noqa: F401 - f
 
 ROOT = Path(__file__).resolve().parents[2]
 WHY_SKIPPED = "no host: set COMFYUI_PATH to a ComfyUI folder (make test-host COMFYUI_PATH=...)"
-_START_LIMIT_S, _RUN_LIMIT_S = 300, 600
+_START_LIMIT_S, _RUN_LIMIT_S, _ANSWER_LIMIT_S = 300, 600, 300
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -70,13 +70,13 @@ class Host:
         self.base, self.url, self.process_id = base, url, process_id
 
     def get(self, path: str) -> Any:
-        with urllib.request.urlopen(self.url + path, timeout=60) as answer:
+        with urllib.request.urlopen(self.url + path, timeout=_ANSWER_LIMIT_S) as answer:
             return json.load(answer)
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
         data = json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=_ANSWER_LIMIT_S) as answer:
             text = answer.read()
         return json.loads(text) if text else None
 

@@ -119,7 +119,7 @@ def test_a_finished_run_is_kept_until_its_video_is_written(run, parts, runs, sam
     assert len(read_video(path).frames) == 13
 
 
-def test_a_long_runs_latents_lie_in_a_file_and_make_the_same_video(
+def test_a_long_runs_latents_and_voice_lie_in_files_and_make_the_same_video(
     run, parts, runs, sampled, audio, workplace, monkeypatch
 ):
     vae = run("EMOLoadModel", model_file="tiny.safetensors")[1]
@@ -127,6 +127,10 @@ def test_a_long_runs_latents_lie_in_a_file_and_make_the_same_video(
     (expected,) = run("EMOCombineVideo", latent=held, vae=vae, audio=audio)
     sampled.clear()
     monkeypatch.setattr(latent_file, "MOST_IN_MEMORY_BYTES", 0)
+    voice = run("EMOEncodeAudio", model=parts["model"], audio=audio)[0]
+    assert str(workplace) in Path("/proc/self/maps").read_text()
+    assert torch.equal(voice.features, parts["voice"].features)
+    parts["voice"] = voice
     stop_sampling(run, parts, sampled, 3)
     assert len(runs()) == 1  # the clips, and nothing beside them
     latent = run("EMOSampler", **parts)[0]

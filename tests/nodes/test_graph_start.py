@@ -101,3 +101,11 @@ def test_the_simple_block_shows_the_terms_of_its_own_model_once(
     caplog.clear()
     run("EMOTalk", image=image, audio=audio)
     assert "Animate only people" not in caplog.text
+
+
+def test_a_model_that_is_loaded_shows_its_terms_once(run, workplace, monkeypatch, caplog):
+    monkeypatch.setenv("COMFYUI_EMO_HOME", str(workplace / "home"))
+    run("EMOLoadModel", model_file="tiny.safetensors")
+    assert caplog.text.count("Animate only people") == 1
+    run("EMOLoadModel", model_file="tiny.safetensors")
+    assert caplog.text.count("Animate only people") == 1

@@ -58,6 +58,9 @@ def test_windows_equal_those_of_the_whole(encoder, seconds, rate_hz, fps):
         wanted = feature_windows(whole, REACH, span.first_frame, span.frame_count)
         got = stream.windows(span.first_frame, span.frame_count, REACH)
         torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-4)
+    parts = list(stream.parts())
+    torch.testing.assert_close(torch.cat(parts)[None], whole, rtol=1e-4, atol=1e-4)
+    assert max(map(len, parts)) <= 16
 
 
 def test_any_window_may_come_first_and_gives_the_very_same(encoder):
