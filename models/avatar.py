@@ -37,7 +37,6 @@ def avatar_config() -> EmoConfig:
             feed_forward_multiplier=2,
             grid_positions=True,
             local_reference=True,
-            aligned_reference=True,
         ),
         audio=AudioConfig(
             feature_width=voice.layers * voice.width, window=2, hidden_width=256, tokens=4, token_width=96
@@ -65,7 +64,7 @@ def avatar_config() -> EmoConfig:
             guided_share=0.25,
             motion_share=0.125,
             seam_fade_frames=5.0,
-            speed_gain=2.0,
+            speed_gain=1.5,
             noise_scale=0.25,
             calm=0.2,
             normal=0.5,

@@ -51,10 +51,8 @@ class Plan:
     images; grown to 16 channels, new ones starting from nothing (the autoencoder for 2200 steps on 9000 other
     pictures, with momentum made orthogonal, which is not kept here; the video stage for 1250); then with
     weighted channels 7250 steps on 10000 image and 3000 clip records and 3650 on 24000 and 4500 that were new
-    to them, with 65% of single images; 8800 on all of these, with speed, 40% of single images and clips
-    that count most in their first frames; and, with the portrait's features added place by place and half of
-    the batches rolled on, 2500 on 5000 image and 2000 clip records that were new to them, at a rate of 8e-4
-    falling over the last 70%. The decoder was trained 9000 of its steps on 21000 pictures of its
+    to them, with 65% of single images; and 8800 on all of these, with speed, 40% of single images and clips
+    that count most in their first frames. The decoder was trained 9000 of its steps on 21000 pictures of its
     own, with edges that count as their pixels do. The plan has 16 channels and all of that from the start.
 
     Attributes:
@@ -78,9 +76,9 @@ class Plan:
     pictures: int = 39000
     autoencoder_steps: int = 7000
     decoder_steps: int = 17000
-    images: int = 39000
-    clips: int = 9500
-    stage_steps: tuple[int, int, int] = (2600, 37300, 0)
+    images: int = 34000
+    clips: int = 7500
+    stage_steps: tuple[int, int, int] = (2600, 34800, 0)
     drawn: int = 3000
     prediction_steps: int = 0
 

@@ -94,7 +94,7 @@ class StageLoss(nn.Module):
     def _rolled(self, batch: Batch, timesteps: Tensor, generator: torch.Generator) -> Tensor:
         """Squared errors [clips, F, C, h, w] after a step of the networks' own, see `rollout`."""
         if batch.motion is not None:
-            batch = replace(batch, motion=self._own_motion(batch, generator))
+            batch = replace(batch, motion=self._own_motion(batch, batch.motion, generator))
         batch, conditions = self._prepared(batch, generator)
         start, end = rolled_timesteps(timesteps, generator)
         level, next_level = self._level(start), self._level(end)
@@ -108,9 +108,9 @@ class StageLoss(nn.Module):
         return squared * rolled_weight(next_level)
 
     @torch.no_grad()
-    def _own_motion(self, batch: Batch, generator: torch.Generator) -> Tensor:
+    def _own_motion(self, batch: Batch, motion: Tensor, generator: torch.Generator) -> Tensor:
         """The motion frames [B, n, C, h, w] as the networks draw them, of the truth under some noise."""
-        motion, networks = batch.motion, self.networks
+        networks = self.networks
         timesteps, _ = rolled_timesteps(
             torch.randint(len(self.levels), (len(motion),), generator=generator), generator
         )

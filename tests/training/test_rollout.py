@@ -1,5 +1,7 @@
 """Rolled batches: the step that the networks take first, and the loss where it arrives."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -22,7 +24,7 @@ def level(timestep: int) -> torch.Tensor:
 
 
 def test_a_step_is_the_samplers():
-    scheduler = make_scheduler("ddim", DIFFUSION)
+    scheduler: Any = make_scheduler("ddim", DIFFUSION)
     scheduler.set_timesteps(8)
     generator = torch.Generator().manual_seed(0)
     noisy, velocity = (torch.randn(1, 3, 4, 2, 2, generator=generator) for _ in range(2))
