@@ -4,7 +4,6 @@ The host holds the waveform anyway, 230 MB for an hour of 16 kHz mono; averaging
 making it louder happen block by block while it is heard.
 """
 
-import hashlib
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from torch import Tensor
 from ..errors import InputError
 from .loudness import normalise_loudness
 from .timeline import FrameRate, Timeline, parse_fps
-from .voice import check_finite, check_length
+from .voice import check_finite, check_length, digest_of_blocks
 
 log = logging.getLogger(__name__)
 
@@ -49,10 +48,7 @@ class AudioVoice:
     @property
     def digest(self) -> str:
         """SHA-256 of the samples."""
-        sha = hashlib.sha256()
-        for block in self.blocks():
-            sha.update(block.numpy().tobytes())
-        return sha.hexdigest()
+        return digest_of_blocks(self.blocks())
 
     def blocks(self) -> Iterator[Tensor]:
         """The samples, float32 [n] each."""

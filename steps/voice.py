@@ -1,7 +1,7 @@
 """A voice, held in memory or left in its file."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -27,6 +27,14 @@ MIN_VOICE_S = 0.04
 
 # What a voice in memory is handed out in.
 _BLOCK_SAMPLES = 1 << 16
+
+
+def digest_of_blocks(blocks: Iterable[torch.Tensor]) -> str:
+    """SHA-256 of samples that come block by block, whatever the blocks' lengths."""
+    sha = hashlib.sha256()
+    for block in blocks:
+        sha.update(block.numpy().tobytes())
+    return sha.hexdigest()
 
 
 class VoiceSource(Protocol):
@@ -105,10 +113,7 @@ class Voice:
     @property
     def digest(self) -> str:
         """SHA-256 of the samples."""
-        sha = hashlib.sha256()
-        for block in self.blocks():
-            sha.update(block.numpy().tobytes())
-        return sha.hexdigest()
+        return digest_of_blocks(self.blocks())
 
     def blocks(self) -> Iterator[torch.Tensor]:
         """The samples, float32 [n] each."""
