@@ -1,6 +1,7 @@
 """Published files: found, told apart, and every tensor of them accounted for."""
 
 import pickle
+from itertools import cycle
 
 import pytest
 import torch
@@ -49,11 +50,15 @@ def test_hallos_parts_may_lie_in_five_files(tmp_path):
     assert len(assemble(HALLO, parts).tensors) == len(expected_shapes(HALLO))
 
 
-@pytest.mark.parametrize("ending", [".pth", ".bin", ".ckpt", ".safetensors"])
-def test_files_of_any_format_are_loaded(ending, tmp_path):
-    for file in (FIXTURES / "echomimic" / "weights").glob("*.safetensors"):
-        if file.stem == "face_locator_pose":
-            continue
+@pytest.mark.parametrize(
+    "endings",
+    [[".pth"], [".bin"], [".ckpt"], [".safetensors"], [".safetensors", ".pth", ".bin", ".ckpt"]],
+    ids="".join,
+)
+def test_files_of_any_format_are_loaded(endings, tmp_path):
+    files = sorted((FIXTURES / "echomimic" / "weights").glob("*.safetensors"))
+    published = [file for file in files if file.stem != "face_locator_pose"]
+    for file, ending in zip(published, cycle(endings), strict=False):
         tensors = {name: value.half() for name, value in load_file(file).items()}
         if ending == ".safetensors":
             save_file(tensors, tmp_path / file.name)
