@@ -97,7 +97,8 @@ class SamplingDefaults:
         scheduler: name of the sampler, see steps/schedulers.py.
         voice_guidance: guidance scale of the voice; 1 turns the part without voice off.
         portrait_guidance: guidance scale of the portrait; 1 turns the part without portrait off.
-        guided_share, motion_share, seam_fade_frames, speed_gain: see steps/sampling_settings.py.
+        guided_share, motion_share, seam_fade_frames, speed_gain, pose_noise_scale, pose_noise_share: see
+            steps/sampling_settings.py.
         noise_scale: deviation of the noise that sampling starts from. Below 1 a model that is not trained to
             the end stays nearer to what it knows: fewer broken faces, less movement.
         calm, normal, active: head speeds of the three styles in degrees per frame.
@@ -116,6 +117,8 @@ class SamplingDefaults:
     seam_fade_frames: float = 0.0
     speed_gain: float = 1.0
     noise_scale: float = 1.0
+    pose_noise_scale: float | None = None
+    pose_noise_share: float = 0.375
     calm: float = 0.2
     normal: float = 0.6
     active: float = 1.0

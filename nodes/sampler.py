@@ -161,6 +161,15 @@ class SamplerAdvanced:
                         "mouth and head do, and the others take half the time. 0: what comes with the model.",
                     },
                 ),
+                "pose_noise": (
+                    "FLOAT",
+                    {
+                        "default": 0.0, "min": 0.0, "max": 2.0, "step": 0.05,
+                        "tooltip": "Deviation of the noise's slow part in the first steps, which decides "
+                        "the pose: more moves the head more, and is a little less like the portrait. 0: what "
+                        "comes with the model.",
+                    },
+                ),
             },
             "hidden": {"unique_id": "UNIQUE_ID"},
         }
@@ -180,6 +189,7 @@ class SamplerAdvanced:
         motion: "HeadMotion | None" = None,
         earlier: dict[str, Any] | None = None,
         guided_share: float = 0.0,
+        pose_noise: float = 0.0,
         unique_id: str | None = None,
     ) -> tuple[dict[str, Any]]:
         from dataclasses import replace
@@ -196,6 +206,7 @@ class SamplerAdvanced:
             portrait_guidance=portrait_guidance,
             noise_scale=noise_scale,
             guided_share=guided_share,
+            pose_noise_scale=pose_noise,
         )
         if clip_length:
             voice = replace(voice, timeline=voice.timeline.with_clips_of(clip_length))

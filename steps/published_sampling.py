@@ -139,6 +139,12 @@ def check_settings(settings: SamplingSettings, config: EmoConfig) -> None:
             allowed="1: its one guidance covers portrait and voice together",
             do="leave the portrait guidance as it is, and set the voice guidance",
         )
+    if settings.pose_noise_scale is not None:
+        raise InputError(
+            got=f"pose noise scale {settings.pose_noise_scale:g} for {config.name}",
+            allowed="none: all of its noise has one scale",
+            do="leave the pose noise as it is, and set the noise scale",
+        )
     if settings.guided_share != 1:
         raise InputError(
             got=f"guided share {settings.guided_share:g} for {config.name}",

@@ -15,6 +15,7 @@ from ..models.conditions import ClipConditions
 from ..models.config import EmoConfig
 from ..models.speed_layers import speed_buckets
 from .head_motion import HeadMotion
+from .pose_noise import bring_pose_noise_down, scaled_noise
 from .reference import Reference, motion_features
 from .sampler_state import SamplerState
 from .sampling_settings import SamplingSettings
@@ -81,7 +82,10 @@ def denoise_clip(
         halves = guided if step <= settings.guided_steps else []
         v = c + sum(weight * (c - backbone(x_in, timestep, without)) for weight, without in halves)
         x = scheduler.step(v, t, x).prev_sample
-        on_step(step, predicted_clean(scheduler, x_in, v, t))
+        clean = predicted_clean(scheduler, x_in, v, t)
+        if step == settings.pose_noise_steps and step < settings.steps:
+            x = bring_pose_noise_down(x, clean, scheduler, step, settings)
+        on_step(step, clean)
     return x
 
 
@@ -163,7 +167,7 @@ def sample_clips(
 
         latents = denoise_clip(
             networks.backbone,
-            settings.noise_scale * begun.to(device),
+            scaled_noise(begun.to(device), settings),
             run.conditions(span, state, early),
             scheduler,
             settings,

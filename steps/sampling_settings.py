@@ -10,6 +10,7 @@ from ..models.config import SamplingDefaults
 MAX_STEPS = 1000
 MAX_SEAM_FADE_FRAMES = 100
 MAX_SPEED_GAIN = 10
+MAX_POSE_NOISE_SCALE = 2
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,10 @@ class SamplingSettings:
         speed_gain: what the speed layers are told over the head speed that is asked for. A model that starts
             from little noise moves less than it is told to.
         noise_scale: deviation of the noise that every clip starts from, 1 as in training.
+        pose_noise_scale: deviation of that noise's slow part in its place, see `pose_noise`; None: as the
+            rest.
+        pose_noise_share: share of the steps, from the first, that see more of the slow part, rounded up to
+            whole steps.
         seed: of the noise; the same seed gives the same video.
     """
 
@@ -45,6 +50,8 @@ class SamplingSettings:
     seam_fade_frames: float = 0.0
     speed_gain: float = 1.0
     noise_scale: float = 1.0
+    pose_noise_scale: float | None = None
+    pose_noise_share: float = 0.375
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -60,7 +67,7 @@ class SamplingSettings:
                     allowed="1 (off) to 20",
                     do="set the guidance, for example to 1.5",
                 )
-        for name in ("guided_share", "motion_share", "noise_scale"):
+        for name in ("guided_share", "motion_share", "noise_scale", "pose_noise_share"):
             share = getattr(self, name)
             if not 0 < share <= 1:
                 raise InputError(
@@ -78,6 +85,12 @@ class SamplingSettings:
             raise InputError(
                 got=f"speed gain {self.speed_gain:g}",
                 allowed=f"above 0, up to {MAX_SPEED_GAIN}",
+                do="set it, for example to 1",
+            )
+        if self.pose_noise_scale is not None and not 0 < self.pose_noise_scale <= MAX_POSE_NOISE_SCALE:
+            raise InputError(
+                got=f"pose noise scale {self.pose_noise_scale:g}",
+                allowed=f"above 0, up to {MAX_POSE_NOISE_SCALE}",
                 do="set it, for example to 1",
             )
         if not 0 <= self.seed < 2**63:
@@ -102,6 +115,11 @@ class SamplingSettings:
     def guided_steps(self) -> int:
         """How many of the steps are guided, if any guidance is on."""
         return _whole_steps(self.guided_share, self.steps)
+
+    @property
+    def pose_noise_steps(self) -> int:
+        """After how many of the steps the slow part of the noise comes down; 0: it is as the rest."""
+        return 0 if self.pose_noise_scale is None else _whole_steps(self.pose_noise_share, self.steps)
 
     @property
     def motion_steps(self) -> int:

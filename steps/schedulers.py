@@ -91,6 +91,13 @@ def predicted_clean(scheduler: Any, scaled: Tensor, predicted: Tensor, timestep:
     return (scaled - spread * predicted) / signal
 
 
+def signal_after(scheduler: Any, step: int) -> float:
+    """What the clean latents are multiplied by in a sample after so many steps, fewer than all."""
+    if isinstance(scheduler, EulerDiscreteScheduler):
+        return 1.0
+    return float(scheduler.alphas_cumprod[int(scheduler.timesteps[step])].sqrt())
+
+
 def signal_levels(config: DiffusionConfig) -> Tensor:
     """Cumulated alphas [1000] of the model's training: the share of the signal's power at each timestep."""
     return make_scheduler("ddim", config).alphas_cumprod.to(torch.float32)  # type: ignore[attr-defined]

@@ -40,6 +40,7 @@ def test_the_advanced_sampler_left_alone_is_the_plain_one(run, advanced, parts):
         {"noise_scale": 1.0},
         {"clip_length": 7},
         {"guided_share": 1.0},
+        {"pose_noise": 2.0},
     ],
     ids=lambda change: next(iter(change)),
 )

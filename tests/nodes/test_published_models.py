@@ -256,6 +256,7 @@ def test_settings_that_the_model_does_not_have_are_refused(run, refused, workpla
     for change, got in (
         ({"portrait_guidance": 2.0}, "portrait guidance 2 for echomimic-acc"),
         ({"guided_share": 0.5}, "guided share 0.5 for echomimic-acc"),
+        ({"pose_noise": 1.5}, "pose noise scale 1.5 for echomimic-acc"),
         ({"clip_length": 9}, "clips of 9 frames"),
         ({"earlier": earlier}, "earlier frames to go on from"),
     ):

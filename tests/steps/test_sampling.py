@@ -311,6 +311,9 @@ def test_progress_counts_steps_and_clips(networks):
         ({"speed_gain": 0}, "speed gain 0"),
         ({"seam_fade_frames": -1}, "seam fade of -1 frames"),
         ({"guided_share": 1.5}, "guided share 1.5"),
+        ({"pose_noise_scale": 0}, "pose noise scale 0"),
+        ({"pose_noise_scale": 2.5}, "pose noise scale 2.5"),
+        ({"pose_noise_share": 0}, "pose noise share 0"),
         ({"seed": -1}, "seed -1"),
     ],
 )
