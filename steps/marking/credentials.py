@@ -22,6 +22,10 @@ WATERMARK_ALGORITHM = "org.comfyui-emo.watermark.1"
 SYNTHETIC_SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 MEDIA_TYPES = {".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime", ".png": "image/png"}
 
+# While it signs, the library holds copies of a file in memory up to a size, and what it hashes at once; both
+# are hundreds of MB by themselves, more than all the rest of a run. Parts of a video are hashed one by one.
+_CORE = {"backing_store_memory_threshold_in_mb": 8, "merkle_tree_chunk_size_in_kb": 1024}
+
 # Failures that say that something was changed after signing, by the codes of the C2PA specification.
 _TAMPERED = re.compile(
     r"[hH]ash\.(mismatch|malformed)|hashedURI\.mismatch|claimSignature\.mismatch|\.missing$"
@@ -116,7 +120,7 @@ def sign_file(path: Path, title: str, provenance: Provenance, key: SigningKey) -
     c2pa = _library()
     media_type = _media_type(title)
     check_unsigned(path, media_type)
-    settings = {"builder": {"thumbnail": {"enabled": False}}}
+    settings = {"builder": {"thumbnail": {"enabled": False}}, "core": _CORE}
     info = c2pa.C2paSignerInfo(getattr(c2pa.C2paSigningAlg, key.algorithm), key.chain_pem, key.key_pem, None)
     signed = path.with_name(f"{path.name}.signed")
     try:

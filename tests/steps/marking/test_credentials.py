@@ -1,6 +1,7 @@
 """Content Credentials in files, written and read."""
 
 import json
+import subprocess
 import sys
 
 import av
@@ -64,6 +65,42 @@ def test_a_signer_is_trusted_only_by_an_authority_that_was_given(video, provenan
 def test_the_local_authority_can_be_trusted(video, provenance):
     sign_file(video, video.name, provenance, find_signing_key())
     assert read_credentials(video, local_root_path().read_text()).state == "trusted"
+
+
+_SIGN_AND_READ = """
+import re, sys
+from pathlib import Path
+from comfyui_emo.steps.marking.credentials import Provenance, read_credentials, sign_file
+from comfyui_emo.steps.marking.signing_keys import find_signing_key
+video, peaks = Path(sys.argv[1]), []
+key = find_signing_key()
+for work in (lambda: sign_file(video, video.name, Provenance("a", "", "", "", None), key),
+             lambda: read_credentials(video)):
+    work()
+    peaks.append(int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024)
+print(*peaks)
+"""
+
+
+def test_a_long_video_is_signed_and_checked_in_little_memory_to_its_last_byte(video):
+    megabytes = 150
+    content = video.read_bytes()
+    at, moov = content.index(b"mdat") - 4, content.index(b"moov") - 4
+    size = moov - at + (megabytes << 20)  # as if the video were an hour long: media data that nobody plays
+    with open(video, "wb") as stream:
+        stream.write(content[:at] + size.to_bytes(4, "big") + content[at + 4 : moov])
+        for part in range(megabytes):
+            stream.write(bytes([part]) * (1 << 20))
+        stream.write(content[moov:])
+    told = subprocess.run(
+        [sys.executable, "-c", _SIGN_AND_READ, video], stdout=subprocess.PIPE, text=True, check=True
+    )
+    assert all(int(peak) < megabytes for peak in told.stdout.split()), told.stdout
+    assert read_credentials(video).state == "valid"
+    with open(video, "r+b") as stream:
+        stream.seek(megabytes << 20)
+        stream.write(b"?")
+    assert read_credentials(video).state == "tampered"
 
 
 def test_one_changed_bit_is_noticed(file, provenance):
