@@ -203,6 +203,13 @@ def _add_sampling_options(parser: argparse.ArgumentParser) -> "argparse._Argumen
         help="the way from noise to picture: ddim is the paper's, the others usually need fewer steps "
         "(default: the model's, ddim for the bundled one)",
     )
+    group.add_argument(
+        "--pose-noise",
+        type=number,
+        metavar="S",
+        help="from how much noise the head's pose starts, above 0, up to 2: at 1 the bundled model's head "
+        "moves twice as much, and its face is a little less like the portrait (default: the model's)",
+    )
     return group
 
 

@@ -21,7 +21,7 @@ def head_motion(arguments: argparse.Namespace, defaults: SamplingDefaults) -> He
 def sampling_settings(
     arguments: argparse.Namespace, defaults: SamplingDefaults, seed: int
 ) -> SamplingSettings:
-    """The settings of --steps, --scheduler and --guidance.
+    """The settings of --steps, --scheduler, --guidance and --pose-noise.
 
     Raises:
         InputError: a value out of range.
@@ -30,6 +30,7 @@ def sampling_settings(
         "steps": arguments.steps,
         "scheduler": arguments.scheduler,
         "voice_guidance": arguments.guidance,
+        "pose_noise_scale": arguments.pose_noise,
     }
     chosen = {name: value for name, value in options.items() if value is not None}
     return SamplingSettings.of(defaults, **chosen, seed=seed)

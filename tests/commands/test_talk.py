@@ -84,11 +84,12 @@ def test_what_is_not_given_comes_from_the_model(request_of):
 def test_every_option_reaches_the_request(request_of):
     request = request_of(
         speed=1.2, movement_margin=0.3, steps=5, guidance=2, scheduler="unipc", seed=9, fps="30000/1001",
-        face="10,10,50,50", start=0.05, duration=0.1,
+        face="10,10,50,50", start=0.05, duration=0.1, pose_noise=0.9,
     )  # fmt: skip
     assert (request.motion.speed, request.motion.margin) == (1.2, 0.3)
     sampling = request.sampling
     assert (sampling.steps, sampling.scheduler, sampling.voice_guidance, sampling.seed) == (5, "unipc", 2, 9)
+    assert sampling.pose_noise_scale == 0.9
     assert Timeline(16000, 16000, request.fps, 4).fps == Fraction(30000, 1001)
     assert request.region == FaceRegion(10, 10, 50, 50)
     assert request.voice.sample_count == 1600

@@ -58,6 +58,8 @@ def no_model(monkeypatch):
         ({"steps": "many"}, "argument --steps: invalid int value: 'many'"),
         ({"guidance": "0.5"}, "guidance 0.5"),
         ({"guidance": "nan"}, "argument --guidance: invalid number value: 'nan'"),
+        ({"pose_noise": "0"}, "pose noise scale 0"),
+        ({"pose_noise": "3"}, "pose noise scale 3"),
         ({"seed": "-1"}, "seed -1"),
         ({"speed": "9"}, "head speed 9"),
         ({"style": "wild"}, "invalid choice: 'wild' (choose from"),
