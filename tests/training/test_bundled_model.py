@@ -42,7 +42,7 @@ def clips() -> EvaluationSet:
 @pytest.fixture(scope="module")
 def talk(model, clips):
     """Let a clip's avatar say something, as it is told."""
-    defaults = Namespace(steps=None, scheduler=None, guidance=None)
+    defaults = Namespace(steps=None, scheduler=None, guidance=None, pose_noise=None)
     generate = make_generate(model, defaults, torch.device("cpu"), lambda _: None)
 
     def run(clip: int, **told) -> torch.Tensor:
