@@ -9,6 +9,8 @@ import torch
 from comfyui_emo.errors import InputError, WeightsError
 from comfyui_emo.models.build import build_networks
 from comfyui_emo.models.checkpoints import emo
+from comfyui_emo.steps import talk
+from comfyui_emo.steps.decoding import decode_clip
 from comfyui_emo.steps.graph_model import ModelVae
 from comfyui_emo.steps.video_file import read_video
 
@@ -63,6 +65,8 @@ def test_the_blocks_make_a_video_as_long_as_the_voice(run, workplace, model, vae
 def test_the_simple_block_makes_the_same_video_as_the_blocks(
     run, workplace, model, image, audio, tiny_weights, monkeypatch, caplog
 ):
+    decoded = []  # compared before they are encoded: H.264 makes much of the last bit of a colour
+    monkeypatch.setattr(talk, "decode_clip", lambda *args: decoded.append(decode_clip(*args)) or decoded[-1])
     monkeypatch.setattr(emo.load_model, "__defaults__", (tiny_weights,))
     (path,) = run("EMOTalk", image=image, audio=audio)
     assert path.parent == workplace / "temp"
@@ -77,8 +81,10 @@ def test_the_simple_block_makes_the_same_video_as_the_blocks(
     voice, sound, _, fps = run("EMOEncodeAudio", model=model, audio=audio)
     (latent,) = run("EMOSampler", model=model, reference=reference, voice=voice)
     frames = {"latent": latent, "vae": ModelVae(model)}
+    images = frames["vae"].decode(latent["samples"])
+    assert torch.allclose(torch.cat(decoded).movedim(1, -1)[:13], images, atol=1e-3)
     (again,) = run("EMOCombineVideo", **frames, audio=sound, fps=fps, save_output=False)
-    assert (read_video(again).frames == video.frames).all()
+    assert abs(read_video(again).frames - video.frames.astype(float)).mean() < 4
 
 
 def test_a_seed_a_step_count_and_a_motion_change_the_result(run, parts, model):
