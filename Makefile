@@ -24,7 +24,7 @@ demo: $(VENV)/.installed ## animate a bundled portrait with bundled speech
 	@echo "The video is $(realpath .)/$(DEMO)"
 
 test: $(VENV)/.installed-dev ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-host: comfyui-path $(VENV)/.installed-browser ## run the tests inside ComfyUI: COMFYUI_PATH=/path/to/ComfyUI
 	COMFYUI_PATH="$$(cd "$(COMFYUI_PATH)" && pwd)" $(BIN)/python -m pytest tests/host
