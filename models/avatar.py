@@ -37,6 +37,7 @@ def avatar_config() -> EmoConfig:
             feed_forward_multiplier=2,
             grid_positions=True,
             local_reference=True,
+            aligned_reference=True,
         ),
         audio=AudioConfig(
             feature_width=voice.layers * voice.width, window=2, hidden_width=256, tokens=4, token_width=96
@@ -66,6 +67,8 @@ def avatar_config() -> EmoConfig:
             seam_fade_frames=5.0,
             speed_gain=1.5,
             noise_scale=0.25,
+            pose_noise_scale=1.8,
+            pose_noise_share=0.125,
             calm=0.2,
             normal=0.5,
             active=1.0,

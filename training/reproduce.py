@@ -51,9 +51,11 @@ class Plan:
     images; grown to 16 channels, new ones starting from nothing (the autoencoder for 2200 steps on 9000 other
     pictures, with momentum made orthogonal, which is not kept here; the video stage for 1250); then with
     weighted channels 7250 steps on 10000 image and 3000 clip records and 3650 on 24000 and 4500 that were new
-    to them, with 65% of single images; and 8800 on all of these, with speed, 40% of single images and clips
-    that count most in their first frames. The decoder was trained 9000 of its steps on 21000 pictures of its
-    own, with edges that count as their pixels do. The plan has 16 channels and all of that from the start.
+    to them, with 65% of single images; 8800 on all of these, with speed, 40% of single images and clips that
+    count most in their first frames; and, with `aligned_reference` from there on, 2500 half of whose batches
+    were rolled on (`rolled_share`) and 3000 without, on 7000 and 3500 records that were new. The decoder was
+    trained 9000 of its steps on 21000 pictures of its own, with edges that count as their pixels do. The plan
+    has 16 channels and all of that from the start, but no rolled batches.
 
     Attributes:
         speech_minutes, held_out_minutes: of synthetic speech.
@@ -76,9 +78,9 @@ class Plan:
     pictures: int = 39000
     autoencoder_steps: int = 7000
     decoder_steps: int = 17000
-    images: int = 34000
-    clips: int = 7500
-    stage_steps: tuple[int, int, int] = (2600, 34800, 0)
+    images: int = 41000
+    clips: int = 11000
+    stage_steps: tuple[int, int, int] = (2600, 40300, 0)
     drawn: int = 3000
     prediction_steps: int = 0
 

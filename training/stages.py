@@ -36,10 +36,11 @@ class StageConfig:
         seam_weight: what a clip's first frame counts more than its last in the loss. It has to go on from
             the motion frames, and the eye sees where it does not.
         rolled_share: share of the batches that are rolled on by a step of the networks' own, see `rollout`.
-            Tried with 0.5 over 2500 steps, together with `aligned_reference`, both told twice the speed (16
-            held-out clips): face 26.3 dB instead of 26.0, seams 0.97 instead of 1.05, head velocity 0.51
-            instead of 0.49 of the true one; but eyes 0.66 instead of 0.72 of the true gradient energy, and
-            the right of 8 avatars in 0.947 instead of 0.968 of the frames. The bundled model is without.
+            With 0.5 over 2500 steps, in which `aligned_reference` came in, too, faces, seams and movement
+            got better (16 held-out clips: 26.3 dB instead of 26.0, 0.97 instead of 1.05, head velocity 0.51
+            instead of 0.49 of the true one), but eyes had 0.66 instead of 0.72 of the true gradient energy,
+            and the right of 8 avatars was seen in 0.947 instead of 0.968 of the frames. The bundled model
+            went on from there without it for 3000 steps, which brought both back.
     """
 
     name: str

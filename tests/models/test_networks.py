@@ -191,9 +191,10 @@ def test_the_half_without_portrait_does_not_see_it():
 def test_the_aligned_portrait_is_added_place_by_place():
     torch.manual_seed(0)
     config = small_config()
-    spatial = replace(config.spatial, aligned_reference=True)
-    with_it = build_networks(replace(config, spatial=spatial))
-    without = build_networks(config)
+    with_it, without = (
+        build_networks(replace(config, spatial=replace(config.spatial, aligned_reference=aligned)))
+        for aligned in (True, False)
+    )
     for parameter in with_it.parameters():
         torch.nn.init.normal_(parameter, std=0.15)
     found = without.load_state_dict(with_it.state_dict(), strict=False)

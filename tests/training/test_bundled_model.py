@@ -67,27 +67,27 @@ def figures(model, clips, talk) -> dict[str, float]:
 
 
 def test_the_mouth_follows_the_voice(figures):
-    assert figures["mouth_opening_correlation"] > 0.8
+    assert figures["mouth_opening_correlation"] > 0.82
     assert figures["mouth_opening_peak_offset_frames"] == 0
-    assert figures["mouth_rounding_correlation"] > 0.4
+    assert figures["mouth_rounding_correlation"] > 0.5
 
 
 def test_the_face_is_the_portraits(figures):
-    assert figures["face_psnr_nearest_pose_db"] > 24.5
+    assert figures["face_psnr_nearest_pose_db"] > 25
     assert figures["identified_of_8"] > 0.8
     assert figures["eye_gradient_ratio"] > 0.45
 
 
 def test_the_head_moves_without_jumps(figures):
     assert 0.4 < figures["frame_difference_off_mouth_ratio"] < 2
-    assert figures["seam_ratio"] < 1.35
-    assert figures["yaw_spread_ratio"] > 0.05
+    assert figures["seam_ratio"] < 1.2
+    assert figures["yaw_spread_ratio"] > 0.15
 
 
 def test_a_higher_speed_turns_the_head_faster_and_a_moved_region_takes_it_along(clips, talk):
     detector, region = load_detector(), clips.region(0)
     slow, fast = (detector.detect(talk(0, speed=speed)) for speed in (0.2, 1.0))
-    assert head_velocity(fast[:, ANGLES].mT) > 1.1 * head_velocity(slow[:, ANGLES].mT)
+    assert head_velocity(fast[:, ANGLES].mT) > 1.4 * head_velocity(slow[:, ANGLES].mT)
     left, right = (moved_region(region, by) for by in (-0.1, 0.1))
     at_left, at_right = (face_path(detector.detect(talk(0, region=box)))[0].mean() for box in (left, right))
     assert float(at_right - at_left) > 0.2 * (right[0] - left[0])
