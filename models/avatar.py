@@ -71,7 +71,7 @@ def avatar_config() -> EmoConfig:
             pose_noise_share=0.125,
             calm=0.2,
             normal=0.5,
-            active=1.0,
+            active=0.7,
             face_share=0.72,
         ),
         autoencoder=AVATAR_AUTOENCODER,
