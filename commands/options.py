@@ -163,7 +163,7 @@ def _add_motion_options(parser: argparse.ArgumentParser) -> None:
         choices=STYLES,
         default="normal",
         help="how lively the head moves: calm, normal or active (default: normal); each model says which "
-        "speed that is, for the bundled one 0.2, 0.5 and 1",
+        "speed that is, for the bundled one 0.2, 0.5 and 0.7",
     )
     how.add_argument(
         "--speed",

@@ -1,5 +1,7 @@
 """What runs of published families are estimated to need, beside what lives while they run."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 from families import SMALL_ECHOMIMIC, SMALL_HALLO, SMALL_V_EXPRESS, load_module, small_networks
@@ -75,7 +77,8 @@ def test_guidance_takes_more_and_half_precision_less(tmp_path):
     model = model_of(SMALL_HALLO, tmp_path)
     guided, alone = need_of(model, 1), need_of(model, 1, guided=False)
     assert alone.clip <= guided.clip
-    half = LoadedModel(small_networks(SMALL_HALLO, True), tmp_path, {})
+    # A copy, because other tests share these networks.
+    half = LoadedModel(deepcopy(small_networks(SMALL_HALLO, True)), tmp_path, {})
     half.networks.autoencoder, half.networks.voice_encoder = (
         model.networks.autoencoder,
         model.networks.voice_encoder,
