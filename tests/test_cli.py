@@ -73,6 +73,7 @@ def test_help_says_what_the_code_does(capsys):
         f"the model's, {defaults.voice_guidance:g} for the bundled one",
         f"the model's, {defaults.scheduler} for the bundled one",
         f"the model's, {defaults.fps:g} for the bundled one",
+        f"the model's, {defaults.pose_noise_scale:g} for the bundled one",
         f"for the bundled one {defaults.calm:g}, {defaults.normal:g} and {defaults.active:g}",
         f"0 to {MAX_SPEED:g}:",
         f"1 to {MAX_STEPS};",
