@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
+from .orthogonal_momentum import ADAM_BETAS, OrthogonalMomentum
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,8 @@ class LoopSettings:
         warmup_steps: steps of linear rise at the start.
         decay_share: share of the steps, at the end, in which the rate falls linearly to 2%.
         ema_decay: decay of the averaged weights (reached gradually).
-        weight_decay: AdamW's.
+        weight_decay: of the optimiser.
+        orthogonal: whether weight matrices are moved by `OrthogonalMomentum` and not by AdamW.
         gradient_norm: gradients are clipped to this norm.
         checkpoint_every: steps between checkpoints.
         log_every: steps between log lines.
@@ -40,6 +42,7 @@ class LoopSettings:
     gradient_norm: float = 1.0
     checkpoint_every: int = 250
     log_every: int = 50
+    orthogonal: bool = False
 
     def __post_init__(self) -> None:
         if self.steps < 1 or not 0 <= self.decay_share <= 1:
@@ -58,6 +61,13 @@ def learning_rate(step: int, settings: LoopSettings) -> float:
     return settings.learning_rate * rise * max(0.02, fall)
 
 
+def _optimizer(parameters: list[nn.Parameter], settings: LoopSettings) -> torch.optim.Optimizer:
+    rate, decay = settings.learning_rate, settings.weight_decay
+    if settings.orthogonal:
+        return OrthogonalMomentum(parameters, rate, weight_decay=decay)
+    return torch.optim.AdamW(parameters, rate, betas=ADAM_BETAS, weight_decay=decay)
+
+
 class TrainingRun:
     """Weights, optimiser, averaged weights and position of one training, kept in one checkpoint file.
 
@@ -67,9 +77,7 @@ class TrainingRun:
     def __init__(self, model: nn.Module, settings: LoopSettings, checkpoint: Path, seed: int):
         self.model, self.settings, self.checkpoint = model, settings, checkpoint
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(
-            self.parameters, settings.learning_rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay
-        )
+        self.optimizer = _optimizer(self.parameters, settings)
         self.generator = torch.Generator().manual_seed(seed)
         self.step = 0
         self.averaged = {name: value.detach().clone() for name, value in model.state_dict().items()}

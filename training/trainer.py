@@ -83,6 +83,7 @@ def main() -> None:
     parser.add_argument("--decay-share", type=float, default=LoopSettings.decay_share)
     parser.add_argument("--seed", type=int, default=21)
     parser.add_argument("--device", type=torch.device, default="cpu", help="where to train, for example cuda")
+    parser.add_argument("--orthogonal", action="store_true", help="move matrices by orthogonal momentum")
     parser.add_argument("--compile", action="store_true", help="faster steps after minutes of compiling")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -98,7 +99,9 @@ def main() -> None:
     features = VoiceFeatureTable(arguments.features)
     clips = Dataset(arguments.clips, features) if arguments.clips else None
     rate = arguments.learning_rate or stage.learning_rate
-    settings = LoopSettings(arguments.steps, rate, decay_share=arguments.decay_share)
+    settings = LoopSettings(
+        arguments.steps, rate, decay_share=arguments.decay_share, orthogonal=arguments.orthogonal
+    )
     images = Dataset(arguments.images, features)
     weights = channel_weights(load_autoencoder(arguments.autoencoder))
     train_stage(networks, stage, images, clips, weights, arguments.checkpoint, settings, arguments.seed)

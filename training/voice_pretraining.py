@@ -207,6 +207,7 @@ def main() -> None:
         default="wide",
         help="train wide first, then go on from the same checkpoint with moderate and more steps",
     )
+    parser.add_argument("--orthogonal", action="store_true", help="move matrices by orthogonal momentum")
     parser.add_argument("--seed", type=int, default=5)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -216,7 +217,7 @@ def main() -> None:
     augmentation = AugmentationSettings() if wide else AugmentationSettings.moderate()
     settings, config = PretrainingSettings(augmentation=augmentation), VoiceEncoderConfig()
     steps = arguments.steps or steps_for(arguments.minutes, corpus, settings, config)
-    loop = LoopSettings(steps=steps, decay_share=0.6, weight_decay=0.01)
+    loop = LoopSettings(steps, decay_share=0.6, weight_decay=0.01, orthogonal=arguments.orthogonal)
     pretrain(corpus, held_out, arguments.out, arguments.checkpoint, loop, settings, config, arguments.seed)
 
 

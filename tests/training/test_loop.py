@@ -21,10 +21,10 @@ def test_the_rate_rises_stays_and_falls():
     assert rates[99] == pytest.approx(0.002)
 
 
-def make_run(folder, steps: int) -> tuple[TrainingRun, nn.Linear]:
+def make_run(folder, steps: int, **changes) -> tuple[TrainingRun, nn.Linear]:
     torch.manual_seed(0)
     model = nn.Linear(3, 1)
-    return TrainingRun(model, settings(steps), folder / "run.ckpt", seed=1), model
+    return TrainingRun(model, settings(steps, **changes), folder / "run.ckpt", seed=1), model
 
 
 def train(run: TrainingRun, model: nn.Linear, stop_after: int | None = None) -> None:
@@ -41,24 +41,29 @@ def train(run: TrainingRun, model: nn.Linear, stop_after: int | None = None) -> 
     run.run(losses)
 
 
-def test_a_cut_run_goes_on_as_if_it_had_not_been_cut(tmp_path):
+optimisers = pytest.mark.parametrize("orthogonal", [False, True], ids=["adamw", "orthogonal"])
+
+
+@optimisers
+def test_a_cut_run_goes_on_as_if_it_had_not_been_cut(tmp_path, orthogonal):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     whole.mkdir()
     cut.mkdir()
-    run, model = make_run(whole, 10)
+    run, model = make_run(whole, 10, orthogonal=orthogonal)
     train(run, model)
-    first, first_model = make_run(cut, 10)
+    first, first_model = make_run(cut, 10, orthogonal=orthogonal)
     with pytest.raises(KeyboardInterrupt):
         train(first, first_model, stop_after=7)  # the last checkpoint is that of step 6
-    second, second_model = make_run(cut, 10)
+    second, second_model = make_run(cut, 10, orthogonal=orthogonal)
     assert second.step == 6
     train(second, second_model)
     torch.testing.assert_close(second_model.state_dict(), model.state_dict())
     torch.testing.assert_close(second.averaged, run.averaged)
 
 
-def test_training_learns_and_averages(tmp_path):
-    run, model = make_run(tmp_path, 300)
+@optimisers
+def test_training_learns_and_averages(tmp_path, orthogonal):
+    run, model = make_run(tmp_path, 300, orthogonal=orthogonal)
     train(run, model)
     run.load_averaged_weights()
     torch.testing.assert_close(model.weight.detach(), torch.ones(1, 3), atol=0.05, rtol=0)
