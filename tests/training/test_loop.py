@@ -62,6 +62,14 @@ def test_a_cut_run_goes_on_as_if_it_had_not_been_cut(tmp_path, orthogonal):
 
 
 @optimisers
+def test_a_checkpoint_of_another_optimiser_is_refused(tmp_path, orthogonal):
+    run, model = make_run(tmp_path, 3, orthogonal=orthogonal)
+    train(run, model)
+    with pytest.raises(InputError, match="a checkpoint of the same optimiser"):
+        make_run(tmp_path, 3, orthogonal=not orthogonal)
+
+
+@optimisers
 def test_training_learns_and_averages(tmp_path, orthogonal):
     run, model = make_run(tmp_path, 300, orthogonal=orthogonal)
     train(run, model)
