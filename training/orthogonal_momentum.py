@@ -57,7 +57,7 @@ class OrthogonalMomentum(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Move every parameter that has a gradient."""
         for group in self.param_groups:
-            given = [p for p in group["params"] if p.grad is not None]
+            given: list[Tensor] = [p for p in group["params"] if p.grad is not None]
             matrices = [p for p in given if p.ndim >= 2]
             others = [p for p in given if p.ndim < 2]
             if matrices:
@@ -66,9 +66,9 @@ class OrthogonalMomentum(torch.optim.Optimizer):
                 self._move_others(others, group["lr"], group["weight_decay"])
 
     def _move_matrices(
-        self, matrices: list[nn.Parameter], rate: float, momentum: float, weight_decay: float
+        self, matrices: list[Tensor], rate: float, momentum: float, weight_decay: float
     ) -> None:
-        gradients = [p.grad for p in matrices]
+        gradients = _gradients(matrices)
         for parameter in matrices:
             if not self.state[parameter]:
                 self.state[parameter]["momentum"] = torch.zeros_like(parameter)
@@ -85,7 +85,7 @@ class OrthogonalMomentum(torch.optim.Optimizer):
             for (parameter, _), update in zip(pairs, orthogonalise(stacked), strict=True):
                 parameter.sub_(update.view(parameter.shape), alpha=rate * scale)
 
-    def _move_others(self, others: list[nn.Parameter], rate: float, weight_decay: float) -> None:
+    def _move_others(self, others: list[Tensor], rate: float, weight_decay: float) -> None:
         for parameter in others:
             if not self.state[parameter]:
                 zeros = {name: torch.zeros_like(parameter) for name in ("mean", "square")}
@@ -93,12 +93,12 @@ class OrthogonalMomentum(torch.optim.Optimizer):
         beta1, beta2 = ADAM_BETAS
         adamw(
             others,
-            [p.grad for p in others],
+            _gradients(others),
             [self.state[p]["mean"] for p in others],
             [self.state[p]["square"] for p in others],
             [],
             [self.state[p]["step"] for p in others],
-            fused=True,
+            foreach=True,
             amsgrad=False,
             beta1=beta1,
             beta2=beta2,
@@ -107,3 +107,7 @@ class OrthogonalMomentum(torch.optim.Optimizer):
             eps=_ADAM_EPSILON,
             maximize=False,
         )
+
+
+def _gradients(parameters: list[Tensor]) -> list[Tensor]:
+    return [p.grad for p in parameters if p.grad is not None]
