@@ -94,15 +94,17 @@ def test_each_stage_trains_what_the_paper_says():
     assert any(".speed." in name for name in speed) and not any(".audio." in name for name in speed)
 
 
-@pytest.mark.parametrize("stage", ["image", "video", "speed"])
-def test_a_stage_changes_its_own_parameters_only(stage, data, tmp_path):
+@pytest.mark.parametrize(
+    ("stage", "orthogonal"), [("image", False), ("video", False), ("video", True), ("speed", False)]
+)
+def test_a_stage_changes_its_own_parameters_only(stage, orthogonal, data, tmp_path):
     torch.manual_seed(0)
     networks = build_networks(CONFIG)
     for parameter in networks.backbone.parameters():
         torch.nn.init.normal_(parameter, std=0.05)
     before = {name: value.clone() for name, value in networks.named_parameters()}
     clips = None if stage == "image" else data["clips"]
-    settings = LoopSettings(1, learning_rate=0.01, warmup_steps=1, ema_decay=0.0)
+    settings = LoopSettings(1, learning_rate=0.01, warmup_steps=1, ema_decay=0.0, orthogonal=orthogonal)
     train_stage(
         networks, STAGES[stage], data["images"], clips, EVEN, tmp_path / "stage.ckpt", settings, seed=3
     )
