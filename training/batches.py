@@ -24,6 +24,8 @@ class Batch:
         speed: head speeds in degrees per frame [B, F].
         states: what was drawn [B, F, 14].
         pixels: the pictures uint8 [B, F, 3, S, S]; None if the records were written without.
+        decoys: the targets with a badly remembered face [B, F, C, h, w]; None likewise.
+        motion_decoys: the motion frames likewise [B, n, C, h, w].
     """
 
     latents: Tensor
@@ -35,6 +37,8 @@ class Batch:
     speed: Tensor
     states: Tensor
     pixels: Tensor | None
+    decoys: Tensor | None
+    motion_decoys: Tensor | None
 
     def to(self, device: torch.device) -> "Batch":
         """The same on a device."""
@@ -69,6 +73,7 @@ def draw_batch(
     side = latents.shape[-1]
     weights = mouth_and_eye_weights(states.flatten(0, 1), side).unflatten(0, (records, count))
     before = first[:, None] - temporal.motion_frames + torch.arange(temporal.motion_frames)
+    decoys = tensors["decoys"].float() if "decoys" in tensors else None
     return Batch(
         latents=latents[rows, frames],
         reference=latents[rows[:, 0], reference],
@@ -81,6 +86,8 @@ def draw_batch(
         speed=tensors["speed"][rows, frames],
         states=states,
         pixels=tensors["pixels"][rows, frames] if "pixels" in tensors else None,
+        decoys=None if decoys is None else decoys[rows, frames],
+        motion_decoys=decoys[rows, before] if decoys is not None and in_a_row else None,
     )
 
 

@@ -21,7 +21,7 @@ from ..models.autoencoder import Autoencoder
 from ..models.build import channels_last
 from ..models.checkpoints.emo import load_autoencoder
 from ..steps.pixels import to_bytes
-from .avatars.identity import draw_identities
+from .avatars.identity import AvatarIdentity, draw_identities
 from .avatars.motion import FPS, face_box, head_rotation_speed, states_for_voice
 from .avatars.renderer import render
 from .avatars.speech_corpus import SpeechCorpus
@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 SPEEDS = (0.1, 1.3)  # degrees per frame, drawn evenly
 _ENERGY_WINDOW_FRAMES = 3  # on either side
 _POSE = slice(STATE["yaw"], STATE["scale"] + 1)
+_DECOY_SEED = 40_000  # added to a file's: its records are the same with decoys as without
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class DatasetSettings:
         seed: of everything.
         size_px: side of the pictures.
         keeps_pixels: whether the pictures of the frames are written beside their latents.
+        decoys: whether every frame is written once more with the face badly remembered, see
+            `AvatarIdentity.mistaken_for`.
     """
 
     records: int
@@ -56,6 +59,7 @@ class DatasetSettings:
     seed: int
     size_px: int = 128
     keeps_pixels: bool = False
+    decoys: bool = False
 
     def __post_init__(self) -> None:
         if min(self.records, self.frames, self.references) < 1:
@@ -130,6 +134,18 @@ def _region_margin(count: int, generator: torch.Generator) -> Tensor:
     return 0.015 * torch.randn(count, 4, generator=generator).abs() * torch.tensor([-1, -1, 1, 1])
 
 
+def draw_decoys(identity: AvatarIdentity, states: Tensor, size_px: int, generator: torch.Generator) -> Tensor:
+    """Pictures [T, 3, S, S] of one avatar in given states [T, 14] whose face is badly remembered."""
+    decoy = identity.mistaken_for(draw_identities(1, generator), generator)
+    return render(decoy.repeat_interleave(len(states)), states, size_px)
+
+
+def _encoded(pixels: Tensor, autoencoder: Autoencoder) -> Tensor:
+    with torch.autocast("cpu", torch.bfloat16):
+        latents = autoencoder.encode(pixels.contiguous(memory_format=torch.channels_last))
+    return latents.half().contiguous()
+
+
 @torch.no_grad()
 def write_dataset(
     path: Path, corpus: SpeechCorpus, autoencoder: Autoencoder, settings: DatasetSettings
@@ -138,19 +154,18 @@ def write_dataset(
 
     Tensors: latents float16 [N, T + R, C, h, w]; states float16 [N, T + R, 14]; utterances int64 [N];
     frames int64 [N, T]; speed float32 [N, T]; boxes float32 [N, T, 4]; if asked for, pixels uint8
-    [N, T, 3, S, S].
+    [N, T, 3, S, S] and decoys float16 [N, T, C, h, w].
     """
     generator = torch.Generator().manual_seed(settings.seed)
+    decoy_generator = torch.Generator().manual_seed(settings.seed + _DECOY_SEED)
     rows: dict[str, list[Tensor]] = {}
     for number in range(settings.records):
         index = int(torch.randint(len(corpus), (), generator=generator))
         record = draw_record(corpus, index, settings, generator)
-        identity = draw_identities(1, generator).repeat_interleave(len(record.states))
-        pixels = render(identity, record.states, settings.size_px)
-        with torch.autocast("cpu", torch.bfloat16):
-            latents = autoencoder.encode(pixels.contiguous(memory_format=torch.channels_last))
+        identity = draw_identities(1, generator)
+        pixels = render(identity.repeat_interleave(len(record.states)), record.states, settings.size_px)
         row = {
-            "latents": latents.half().contiguous(),
+            "latents": _encoded(pixels, autoencoder),
             "states": record.states.half(),
             "utterances": torch.tensor(index),
             "frames": record.frames,
@@ -159,6 +174,9 @@ def write_dataset(
         }
         if settings.keeps_pixels:
             row["pixels"] = to_bytes(pixels[: settings.frames])
+        if settings.decoys:
+            decoy = draw_decoys(identity, record.states[: settings.frames], settings.size_px, decoy_generator)
+            row["decoys"] = _encoded(decoy, autoencoder)
         for name, value in row.items():
             rows.setdefault(name, []).append(value)
         if (number + 1) % 200 == 0:
@@ -212,6 +230,7 @@ def main() -> None:
     parser.add_argument("--references", type=int, required=True)
     parser.add_argument("--in-a-row", action="store_true")
     parser.add_argument("--keep-pixels", action="store_true", help="for the training of the decoder")
+    parser.add_argument("--decoys", action="store_true", help="every frame with a badly remembered face, too")
     parser.add_argument("--seed", type=int, required=True)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -223,6 +242,7 @@ def main() -> None:
         arguments.in_a_row,
         arguments.seed,
         keeps_pixels=arguments.keep_pixels,
+        decoys=arguments.decoys,
     )
     autoencoder = channels_last(load_autoencoder(arguments.autoencoder))
     write_dataset(arguments.out, SpeechCorpus.load(arguments.corpus), autoencoder, settings)

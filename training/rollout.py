@@ -16,9 +16,14 @@ _LEAST_NOISE = 0.25  # noise is scaled by this to 1, as the sampler's `noise_sca
 _FULL_WEIGHT_SPREAD = 0.5  # the loss counts less where less noise is left than this
 
 
+def shown_timesteps(timesteps: Tensor) -> Tensor:
+    """Timesteps [B] moved to where the pose is seen and something is left to decide."""
+    return timesteps.clamp(_LATEST, _EARLIEST)
+
+
 def rolled_timesteps(timesteps: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Timesteps [B] -> those that the step starts from and those where it arrives, each [B]."""
-    start = timesteps.clamp(_LATEST, _EARLIEST)
+    start = shown_timesteps(timesteps)
     low, high = _STRIDES
     stride = torch.randint(low, high + 1, timesteps.shape, generator=generator)
     return start, (start - stride).clamp(min=0)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from ..errors import InputError
 from ..models.build import EmoNetworks
 from ..models.conditions import ClipConditions
 from ..models.reference_net import SiteFeatures
@@ -12,7 +13,14 @@ from ..models.speed_layers import speed_buckets
 from ..steps.noise import correlate_noise, noise_kernel
 from ..steps.schedulers import signal_levels
 from .batches import Batch, as_single_images, box_masks
-from .rollout import noise_scales, rolled_timesteps, rolled_weight, step_on, velocity_to
+from .rollout import (
+    noise_scales,
+    rolled_timesteps,
+    rolled_weight,
+    shown_timesteps,
+    step_on,
+    velocity_to,
+)
 from .stages import StageConfig
 
 # Of the logit-normal distribution of single images; a little above 0 leans towards noise.
@@ -52,8 +60,11 @@ class StageLoss(nn.Module):
         stage, batch = self.stage, batch.to(self.device)
         centre = _IMAGE_CENTRE if batch.motion is None else stage.clip_centre
         timesteps = draw_timesteps(batch.clips, len(self.levels), stage.middle_share, centre, generator)
-        if float(torch.rand((), generator=generator)) < stage.rolled_share:
+        chance = float(torch.rand((), generator=generator))
+        if chance < stage.rolled_share:
             squared = self._rolled(batch, timesteps, generator)
+        elif chance < stage.rolled_share + stage.decoy_share:
+            squared = self._corrected(batch, timesteps, generator)
         else:
             _, velocity, predicted = self._denoise(batch, timesteps, generator)
             squared = (predicted - velocity).square()
@@ -106,6 +117,24 @@ class StageLoss(nn.Module):
         predicted = self._velocity(batch, noisy, end, conditions)
         squared = (predicted - velocity_to(batch.latents, noisy, next_level)).square()
         return squared * rolled_weight(next_level)
+
+    def _corrected(self, batch: Batch, timesteps: Tensor, generator: torch.Generator) -> Tensor:
+        """Squared errors [clips, F, C, h, w] of the way back to the portrait's face from a decoy's."""
+        decoys = batch.decoys
+        if decoys is None:
+            raise InputError(
+                got=f"records without decoys and a decoy_share of {self.stage.decoy_share}",
+                allowed="records with decoys, or a share of 0",
+                do="write the dataset with --decoys",
+            )
+        batch, conditions = self._prepared(replace(batch, motion=batch.motion_decoys), generator)
+        timesteps = shown_timesteps(timesteps)
+        level = self._level(timesteps)
+        noise = self._scaled_noise(batch.latents, generator)
+        noisy = level.sqrt() * decoys.view_as(batch.latents) + (1 - level).sqrt() * noise
+        predicted = self._velocity(batch, noisy, timesteps, conditions)
+        squared = (predicted - velocity_to(batch.latents, noisy, level)).square()
+        return squared * rolled_weight(level)
 
     @torch.no_grad()
     def _own_motion(self, batch: Batch, motion: Tensor, generator: torch.Generator) -> Tensor:

@@ -41,6 +41,7 @@ class StageConfig:
             instead of 0.49 of the true one), but eyes had 0.66 instead of 0.72 of the true gradient energy,
             and the right of 8 avatars was seen in 0.947 instead of 0.968 of the frames. The bundled model
             went on from there without it for 3000 steps: on four clips eyes are at 0.785 instead of 0.778.
+        decoy_share: share of the batches whose noisy latents show a badly remembered face.
     """
 
     name: str
@@ -58,6 +59,7 @@ class StageConfig:
     clip_centre: float = 0.8
     seam_weight: float = 2.0
     rolled_share: float = 0.0
+    decoy_share: float = 0.0
 
     def __post_init__(self) -> None:
         shares = (
@@ -66,6 +68,8 @@ class StageConfig:
             self.portrait_dropout,
             self.motion_dropout,
             self.rolled_share,
+            self.decoy_share,
+            self.rolled_share + self.decoy_share,
         )
         if self.records < 1 or not all(0 <= share <= 1 for share in shares):
             raise InputError(

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -83,13 +84,14 @@ def main() -> None:
     parser.add_argument("--decay-share", type=float, default=LoopSettings.decay_share)
     parser.add_argument("--seed", type=int, default=21)
     parser.add_argument("--device", type=torch.device, default="cpu", help="where to train, for example cuda")
+    parser.add_argument("--decoy-share", type=float, default=0.0, help="needs records with decoys")
     parser.add_argument("--orthogonal", action="store_true", help="move matrices by orthogonal momentum")
     parser.add_argument("--compile", action="store_true", help="faster steps after minutes of compiling")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
     torch.manual_seed(arguments.seed)
-    stage = STAGES[arguments.stage]
+    stage = replace(STAGES[arguments.stage], decoy_share=arguments.decoy_share)
     networks = build_networks(avatar_config())
     if arguments.start_from is not None:
         load_parts(networks, arguments.start_from)

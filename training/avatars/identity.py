@@ -42,6 +42,14 @@ BACKGROUND_AND_CLOTHES = (
     "cloth",
     "collar",
 )
+# What of a face a small network is prone to draw as the average face has it, and by how much at most.
+_MISTAKABLE = {
+    **dict.fromkeys(("iris", "eye_spacing", "eye_height", "eye_radius", "eye_aspect"), 1.0),
+    **dict.fromkeys(("brow_thickness", "brow_tilt", "brow_distance", "nose_width", "nose_height"), 1.0),
+    **dict.fromkeys(("glasses", "ear_size", "fringe_height", "hair_volume"), 1.0),
+    **{"hair": 0.5, "lip": 0.5, "skin": 0.25},
+}
+_MISTAKEN_SHARE = 0.8  # of these features of an avatar
 
 
 @dataclass(frozen=True)
@@ -107,6 +115,22 @@ class AvatarIdentity:
         """These faces before the backgrounds and in the clothes of `other` (same length, or one for all)."""
         taken = {name: getattr(other, name) for name in BACKGROUND_AND_CLOTHES}
         return replace(self, **{name: value.expand_as(getattr(self, name)) for name, value in taken.items()})
+
+    def mistaken_for(self, others: "AvatarIdentity", generator: torch.Generator) -> "AvatarIdentity":
+        """These avatars as if badly remembered: small features go some of the way to those of others.
+
+        Most of them, drawn anew for each avatar, by a random amount; glasses go all the way or stay. The
+        shape of head and hair stays, so that the pose can still be seen.
+        """
+        changed = {}
+        for name, most in _MISTAKABLE.items():
+            own, other = getattr(self, name), getattr(others, name)
+            taken = torch.rand(len(self), generator=generator) < _MISTAKEN_SHARE
+            amount = taken * most * torch.rand(len(self), generator=generator)
+            if name == "glasses":
+                amount = amount.round()
+            changed[name] = torch.lerp(own, other, amount if own.dim() == 1 else amount[:, None])
+        return replace(self, **changed)
 
 
 class _Dice:
