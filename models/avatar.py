@@ -2,6 +2,7 @@
 
 from .autoencoder_config import AutoencoderConfig
 from .config import (
+    AppearanceConfig,
     AudioConfig,
     DiffusionConfig,
     EmoConfig,
@@ -15,6 +16,10 @@ from .voice_encoder import VoiceEncoderConfig
 
 AVATAR_AUTOENCODER = AutoencoderConfig(latent_channels=16)
 """The autoencoder of the bundled model. With 8 channels it lost the colour of irises and brows."""
+
+
+AVATAR_APPEARANCE = AppearanceConfig(width=35)
+"""The code of a drawn avatar: the numbers that make it itself, `training.avatars.identity.identity_codes`."""
 
 
 def avatar_config() -> EmoConfig:
@@ -39,6 +44,7 @@ def avatar_config() -> EmoConfig:
             local_reference=True,
             aligned_reference=True,
         ),
+        appearance=AVATAR_APPEARANCE,
         audio=AudioConfig(
             feature_width=voice.layers * voice.width, window=2, hidden_width=256, tokens=4, token_width=96
         ),

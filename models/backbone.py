@@ -86,9 +86,10 @@ class Backbone(Skeleton):
         if site.transformer is None:
             return SiteConditions()
         block = site.transformer.block
-        reference = aligned = None
-        if features is not None and site.transformer.aligned is not None:
-            aligned = site.transformer.aligned(features.reference_map())
+        reference = None
+        added = None
+        if features is not None:
+            added = site.transformer.added(features.reference_map(), features.appearance)
         if features is not None and features.reference is not None:
             height, width = features.output.shape[-2:]
             distances = grid_squared_distances(height, width, features.output.device)
@@ -96,7 +97,7 @@ class Backbone(Skeleton):
             reference = block.project_reference(features.reference, positions, distances)
         return SiteConditions(
             reference=reference,
-            aligned=aligned,
+            added=added,
             voice=None if voice is None or block.audio is None else block.audio.project(voice),
             context=None if context is None or block.context is None else block.context.project(context),
         )

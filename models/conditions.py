@@ -14,7 +14,8 @@ class SiteConditions:
 
     Attributes:
         reference: keys and values of the portrait, a row a clip; None: no portrait.
-        aligned: what is added of the portrait place by place [B, C, h, w]; None: nothing.
+        added: what is added of the portrait, place by place [B, C, h, w] or alike everywhere [B, C, 1, 1];
+            None: nothing.
         voice: keys and values of the voice, a row a frame; None: no voice.
         motion: tokens of the motion frames [B*h*w, n, C].
         speed: keys and values of the head speed over the frames, a row a clip; None: no speed given.
@@ -23,7 +24,7 @@ class SiteConditions:
     """
 
     reference: KeyValue | None = None
-    aligned: Tensor | None = None
+    added: Tensor | None = None
     voice: KeyValue | None = None
     motion: Tensor | None = None
     speed: KeyValue | None = None
@@ -49,4 +50,4 @@ class ClipConditions:
 
     def without_portrait(self) -> "ClipConditions":
         """The unconditional half of guidance on the portrait."""
-        return replace(self, sites=tuple(replace(site, reference=None, aligned=None) for site in self.sites))
+        return replace(self, sites=tuple(replace(site, reference=None, added=None) for site in self.sites))

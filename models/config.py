@@ -10,6 +10,7 @@ from typing import Any, Literal
 from ..errors import InputError
 from .autoencoder_config import AutoencoderConfig
 from .network_config import (
+    AppearanceConfig,
     AudioConfig,
     ContextConfig,
     LocatorConfig,
@@ -137,7 +138,7 @@ class EmoConfig:
     """A whole model. The defaults are the full SD 1.5 size of the paper.
 
     The autoencoder and voice encoder may be None: then they are files of their own
-    (sd-vae-ft-mse, wav2vec2-base-960h). A context or resampler of None: the model has none.
+    (sd-vae-ft-mse, wav2vec2-base-960h). A context, appearance or resampler of None: the model has none.
 
     Attributes:
         latent_scale: latents as the Backbone sees them over those that the autoencoder gives.
@@ -147,6 +148,7 @@ class EmoConfig:
     spatial: SpatialConfig = field(default_factory=SpatialConfig)
     reference: ReferenceConfig = field(default_factory=ReferenceConfig)
     context: ContextConfig | None = None
+    appearance: AppearanceConfig | None = None
     audio: AudioConfig = field(default_factory=AudioConfig)
     resampler: ResamplerConfig | None = None
     temporal: TemporalConfig = field(default_factory=TemporalConfig)
@@ -186,6 +188,7 @@ class EmoConfig:
             "spatial": SpatialConfig,
             "reference": ReferenceConfig,
             "context": ContextConfig,
+            "appearance": AppearanceConfig,
             "audio": AudioConfig,
             "resampler": ResamplerConfig,
             "temporal": TemporalConfig,

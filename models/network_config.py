@@ -111,6 +111,26 @@ class ContextConfig:
 
 
 @dataclass(frozen=True)
+class AppearanceConfig:
+    """A code of the portrait's small features, told to the Backbone's sites, which the paper does not have.
+
+    Attributes:
+        width: of the code.
+        latent_side: side of the latents that it is read from, a multiple of 4.
+        channels: of the encoder's three levels.
+        hidden_width: of its last hidden layer.
+        scale: factor on the code where it is told. The layers that tell it start from nothing and grow by so
+            much a step; a small code would take thousands of steps to be heard among maps of size 2 to 6.
+    """
+
+    width: int
+    latent_side: int = 16
+    channels: tuple[int, int, int] = (64, 96, 128)
+    hidden_width: int = 160
+    scale: float = 10.0
+
+
+@dataclass(frozen=True)
 class AudioConfig:
     """The audio layers (paper, section 3.2): A(f-m)..A(f+m) as tokens of each frame.
 

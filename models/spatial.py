@@ -174,6 +174,11 @@ class SpatialTransformer(nn.Module):
         if reads and config.spatial.aligned_reference:
             self.aligned = nn.Conv2d(channels, channels, 1, bias=False)
             zero_parameters(self.aligned)
+        self.appearance, self.code_scale = None, 1.0
+        if reads and config.appearance is not None:
+            self.code_scale = config.appearance.scale
+            self.appearance = nn.Linear(config.appearance.width, channels, bias=False)
+            zero_parameters(self.appearance)
         self.uses_positions = config.spatial.grid_positions
 
     @property
@@ -188,11 +193,22 @@ class SpatialTransformer(nn.Module):
         channels, height, width = hidden.shape[1:]
         return grid_positions(height, width, channels, hidden.device).to(hidden.dtype)
 
+    def added(self, portrait: Tensor, code: Tensor | None) -> Tensor | None:
+        """What is added to every frame's map, of the portrait's features [B, C, h, w] and its code [B, W].
+
+        [B, C, h, w], [B, C, 1, 1] or nothing.
+        """
+        added = None if self.aligned is None else self.aligned(portrait)
+        if self.appearance is None or code is None:
+            return added
+        alike = self.appearance(self.code_scale * code)[:, :, None, None]
+        return alike if added is None else added + alike
+
     def read(self, hidden: Tensor, site: SiteConditions) -> Tensor:
         """Backbone: hidden [B*F, C, h, w] and what this site reads."""
-        if site.aligned is not None:
-            clips = hidden.unflatten(0, (len(site.aligned), -1))
-            hidden = (clips + site.aligned[:, None]).flatten(0, 1)
+        if site.added is not None:
+            clips = hidden.unflatten(0, (len(site.added), -1))
+            hidden = (clips + site.added[:, None]).flatten(0, 1)
         tokens = self._tokens(hidden)
         return hidden + self._map(self.block.read(tokens, self.positions(hidden), site), hidden)
 

@@ -53,13 +53,21 @@ class Batch:
 
 
 def draw_batch(
-    data: Dataset, records: int, config: EmoConfig, in_a_row: bool, generator: torch.Generator
+    data: Dataset,
+    records: int,
+    config: EmoConfig,
+    in_a_row: bool,
+    generator: torch.Generator,
+    image_frames: int | None = None,
 ) -> Batch:
-    """Records at random; of clips, F frames in a row with the n before them as motion frames."""
+    """Records at random; of clips, F frames in a row with the n before them as motion frames.
+
+    image_frames: frames taken of each record of images; None: all.
+    """
     chosen = torch.randint(len(data), (records,), generator=generator)
     tensors = {name: value[chosen] for name, value in data.tensors.items()}
     temporal = config.temporal
-    count = temporal.frames_per_clip if in_a_row else data.frame_count
+    count = temporal.frames_per_clip if in_a_row else image_frames or data.frame_count
     latest = data.frame_count - count
     first = torch.randint(
         temporal.motion_frames if in_a_row else 0, latest + 1, (records,), generator=generator
@@ -81,7 +89,7 @@ def draw_batch(
         windows=data.features.windows(
             tensors["utterances"], tensors["frames"][rows, frames], config.audio.window
         ),
-        boxes=tensors["boxes"][:, 0] if in_a_row else tensors["boxes"],
+        boxes=tensors["boxes"][:, 0] if in_a_row else tensors["boxes"][rows, frames],
         weights=weights,
         speed=tensors["speed"][rows, frames],
         states=states,

@@ -21,7 +21,7 @@ from ..models.autoencoder import Autoencoder
 from ..models.build import channels_last
 from ..models.checkpoints.emo import load_autoencoder
 from ..steps.pixels import to_bytes
-from .avatars.identity import AvatarIdentity, draw_identities
+from .avatars.identity import AvatarIdentity, draw_identities, identity_codes
 from .avatars.motion import FPS, face_box, head_rotation_speed, states_for_voice
 from .avatars.renderer import render
 from .avatars.speech_corpus import SpeechCorpus
@@ -153,8 +153,8 @@ def write_dataset(
     """Draw and encode the records and write them to a safetensors file.
 
     Tensors: latents float16 [N, T + R, C, h, w]; states float16 [N, T + R, 14]; utterances int64 [N];
-    frames int64 [N, T]; speed float32 [N, T]; boxes float32 [N, T, 4]; if asked for, pixels uint8
-    [N, T, 3, S, S] and decoys float16 [N, T, C, h, w].
+    frames int64 [N, T]; speed float32 [N, T]; boxes float32 [N, T, 4]; codes float32 [N, W], see
+    `identity_codes`; if asked for, pixels uint8 [N, T, 3, S, S] and decoys float16 [N, T, C, h, w].
     """
     generator = torch.Generator().manual_seed(settings.seed)
     decoy_generator = torch.Generator().manual_seed(settings.seed + _DECOY_SEED)
@@ -171,6 +171,7 @@ def write_dataset(
             "frames": record.frames,
             "speed": record.speed,
             "boxes": record.boxes,
+            "codes": identity_codes(identity)[0],
         }
         if settings.keeps_pixels:
             row["pixels"] = to_bytes(pixels[: settings.frames])
@@ -185,18 +186,25 @@ def write_dataset(
     save_file(tensors, path, {"kind": "dataset", "settings": json.dumps(asdict(settings), sort_keys=True)})
 
 
-class Dataset:
-    """Records of one or more files of the same shape, and the voice features of their utterances.
+class Records:
+    """Records of one or more files of the same shape, their tensors one after the other."""
+
+    def __init__(self, paths: list[Path]):
+        files = [safe_open(path, framework="pt") for path in paths]
+        self.tensors = {
+            name: torch.cat([file.get_tensor(name) for file in files]) for name in files[0].keys()
+        }
+
+
+class Dataset(Records):
+    """Records and the voice features of their utterances.
 
     Attributes:
         frame_count: T, frames of a record; what follows them are its references.
     """
 
     def __init__(self, paths: list[Path], features: "VoiceFeatureTable"):
-        files = [safe_open(path, framework="pt") for path in paths]
-        self.tensors = {
-            name: torch.cat([file.get_tensor(name) for file in files]) for name in files[0].keys()
-        }
+        super().__init__(paths)
         self.frame_count = self.tensors["frames"].shape[1]
         self.features = features
 

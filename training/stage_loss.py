@@ -1,6 +1,6 @@
 """The loss of a stage: a batch with noise on its latents -> the error of the velocity that is predicted."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +38,28 @@ def draw_timesteps(
     return (chosen * levels).long().clamp(max=levels - 1)
 
 
+@dataclass(frozen=True)
+class Prediction:
+    """What the networks take noisy latents for.
+
+    Attributes:
+        noisy: what they saw [clips, F, C, h, w].
+        level: its cumulated alphas [clips, 1, 1, 1, 1].
+        velocity: what they predicted, as `noisy`.
+        squared: its squared errors, weighted by their timestep.
+    """
+
+    noisy: Tensor
+    level: Tensor
+    velocity: Tensor
+    squared: Tensor
+
+    @property
+    def clean(self) -> Tensor:
+        """The clean latents that the velocity leads to."""
+        return self.level.sqrt() * self.noisy - (1 - self.level).sqrt() * self.velocity
+
+
 class StageLoss(nn.Module):
     """The loss of one stage on a batch.
 
@@ -62,17 +84,38 @@ class StageLoss(nn.Module):
         timesteps = draw_timesteps(batch.clips, len(self.levels), stage.middle_share, centre, generator)
         chance = float(torch.rand((), generator=generator))
         if chance < stage.rolled_share:
-            squared = self._rolled(batch, timesteps, generator)
+            prediction = self._rolled(batch, timesteps, generator)
         elif chance < stage.rolled_share + stage.decoy_share:
-            squared = self._corrected(batch, timesteps, generator)
+            prediction = self._corrected(batch, timesteps, generator)
         else:
-            _, velocity, predicted = self._denoise(batch, timesteps, generator)
-            squared = (predicted - velocity).square()
+            prediction = self._denoise(batch, timesteps, generator)
+        squared = prediction.squared
         weighted = squared * self.channel_weights * _as_clips(batch.weights, squared)
         if batch.motion is not None:
             seams = seam_weights(squared.shape[1], stage.seam_weight).to(self.device)
             weighted = weighted * seams.view(-1, 1, 1, 1)
-        return {"loss": weighted.mean(), "velocity_mse": squared.detach().mean()}
+        loss, told = weighted.mean(), {"velocity_mse": squared.detach().mean()}
+        if stage.likeness_weight > 0:
+            missed = self._missed_likeness(batch, prediction)
+            loss, told = loss + stage.likeness_weight * missed, {**told, "missed_likeness": missed.detach()}
+        return {"loss": loss, **told}
+
+    def _missed_likeness(self, batch: Batch, prediction: Prediction) -> Tensor:
+        """How far the predicted avatars are from the true ones, by the codes that are read of both."""
+        encoder = self.networks.reference_net.appearance
+        if encoder is None:
+            raise InputError(
+                got=f"a likeness_weight of {self.stage.likeness_weight}, but no appearance encoder",
+                allowed="a weight of 0 for networks without one",
+                do="configure an appearance, or set the weight to 0",
+            )
+        predicted = prediction.clean.flatten(0, 1)
+        with self._autocast():
+            read = encoder(predicted.contiguous(memory_format=torch.channels_last)).float()
+            with torch.no_grad():
+                true = encoder(batch.latents.view_as(predicted)).float()
+        counted = prediction.level.expand(*prediction.noisy.shape[:2], 1, 1, 1).flatten()
+        return ((read - true).square().mean(1) * counted).mean()
 
     @torch.no_grad()
     def predicted_latents(
@@ -86,24 +129,21 @@ class StageLoss(nn.Module):
         batch = batch.to(self.device)
         wanted = low + (high - low) * torch.rand(batch.clips, 1, generator=generator)
         timesteps = (self.levels.sqrt() - wanted.to(self.device)).abs().argmin(1)
-        noisy, _, predicted = self._denoise(batch, timesteps, generator)
-        level = self._level(timesteps)
-        return (level.sqrt() * noisy - (1 - level).sqrt() * predicted).view_as(batch.latents)
+        return self._denoise(batch, timesteps, generator).clean.view_as(batch.latents)
 
-    def _denoise(
-        self, batch: Batch, timesteps: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Latents with noise, their true velocity and the predicted one, each [clips, F, C, h, w]."""
+    def _denoise(self, batch: Batch, timesteps: Tensor, generator: torch.Generator) -> Prediction:
+        """Of latents with noise."""
         batch, conditions = self._prepared(batch, generator)
         noise = self._noise(batch.latents, generator)
         level = self._level(timesteps)
         signal, spread = level.sqrt(), (1 - level).sqrt()
         noisy = signal * batch.latents + spread * noise
         predicted = self._velocity(batch, noisy, timesteps, conditions)
-        return noisy, signal * noise - spread * batch.latents, predicted
+        squared = (predicted - (signal * noise - spread * batch.latents)).square()
+        return Prediction(noisy, level, predicted, squared)
 
-    def _rolled(self, batch: Batch, timesteps: Tensor, generator: torch.Generator) -> Tensor:
-        """Squared errors [clips, F, C, h, w] after a step of the networks' own, see `rollout`."""
+    def _rolled(self, batch: Batch, timesteps: Tensor, generator: torch.Generator) -> Prediction:
+        """After a step of the networks' own, see `rollout`."""
         if batch.motion is not None:
             batch = replace(batch, motion=self._own_motion(batch, batch.motion, generator))
         batch, conditions = self._prepared(batch, generator)
@@ -115,11 +155,10 @@ class StageLoss(nn.Module):
             step = self._velocity(batch, noisy, start, conditions)
         noisy = step_on(noisy, step, level, next_level)
         predicted = self._velocity(batch, noisy, end, conditions)
-        squared = (predicted - velocity_to(batch.latents, noisy, next_level)).square()
-        return squared * rolled_weight(next_level)
+        return self._way_back(batch, noisy, next_level, predicted)
 
-    def _corrected(self, batch: Batch, timesteps: Tensor, generator: torch.Generator) -> Tensor:
-        """Squared errors [clips, F, C, h, w] of the way back to the portrait's face from a decoy's."""
+    def _corrected(self, batch: Batch, timesteps: Tensor, generator: torch.Generator) -> Prediction:
+        """Of the way back to the portrait's face from a decoy's."""
         decoys = batch.decoys
         if decoys is None:
             raise InputError(
@@ -133,8 +172,13 @@ class StageLoss(nn.Module):
         noise = self._scaled_noise(batch.latents, generator)
         noisy = level.sqrt() * decoys.view_as(batch.latents) + (1 - level).sqrt() * noise
         predicted = self._velocity(batch, noisy, timesteps, conditions)
+        return self._way_back(batch, noisy, level, predicted)
+
+    @staticmethod
+    def _way_back(batch: Batch, noisy: Tensor, level: Tensor, predicted: Tensor) -> Prediction:
+        """Of latents that are not the truth with noise on them."""
         squared = (predicted - velocity_to(batch.latents, noisy, level)).square()
-        return squared * rolled_weight(level)
+        return Prediction(noisy, level, predicted, squared * rolled_weight(level))
 
     @torch.no_grad()
     def _own_motion(self, batch: Batch, motion: Tensor, generator: torch.Generator) -> Tensor:
@@ -222,11 +266,15 @@ def _as_clips(weights: Tensor, like: Tensor) -> Tensor:
 
 def _scaled(sites: tuple[SiteFeatures, ...], factors: Tensor) -> tuple[SiteFeatures, ...]:
     return tuple(
-        replace(site, reference=None if site.reference is None else site.reference * factors[:, None, None])
+        replace(
+            site,
+            reference=None if site.reference is None else site.reference * factors[:, None, None],
+            appearance=None if site.appearance is None else site.appearance * factors[:, None],
+        )
         for site in sites
     )
 
 
 def _repeated(site: SiteFeatures, count: int) -> SiteFeatures:
-    reference = None if site.reference is None else site.reference.repeat_interleave(count, 0)
-    return SiteFeatures(reference, site.output.repeat_interleave(count, 0))
+    given = (site.reference, site.output, site.appearance)
+    return SiteFeatures(*(None if value is None else value.repeat_interleave(count, 0) for value in given))  # type: ignore[arg-type]

@@ -48,9 +48,11 @@ def train_stage(
 
     def losses(generator: torch.Generator) -> dict[str, Tensor]:
         as_images = clips is None or float(torch.rand((), generator=generator)) < stage.image_share
-        data = images if as_images else clips
-        records = STAGES["image"].records if as_images else stage.records
-        batch = draw_batch(data, records, networks.config, not as_images, generator)  # type: ignore[arg-type]
+        if as_images:
+            records, frames = stage.image_records, stage.image_frames
+            batch = draw_batch(images, records, networks.config, False, generator, frames)
+        else:
+            batch = draw_batch(clips, stage.records, networks.config, True, generator)  # type: ignore[arg-type]
         return loss(batch, generator)
 
     run.run(losses)
@@ -79,22 +81,30 @@ def main() -> None:
     parser.add_argument("--autoencoder", type=Path, required=True, help="that the records were encoded with")
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--start-from", type=Path, help="checkpoint of the stage before")
+    parser.add_argument("--appearance", type=Path, help="checkpoint of the appearance encoder")
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--learning-rate", type=float)
     parser.add_argument("--decay-share", type=float, default=LoopSettings.decay_share)
     parser.add_argument("--seed", type=int, default=21)
     parser.add_argument("--device", type=torch.device, default="cpu", help="where to train, for example cuda")
-    parser.add_argument("--decoy-share", type=float, default=0.0, help="needs records with decoys")
+    parser.add_argument("--decoy-share", type=float, help="as in StageConfig; needs records with decoys")
+    parser.add_argument("--likeness-weight", type=float, help="as in StageConfig")
+    parser.add_argument("--image-share", type=float, help="as in StageConfig")
+    parser.add_argument("--image-records", type=int, help="as in StageConfig")
+    parser.add_argument("--image-frames", type=int, help="as in StageConfig")
     parser.add_argument("--orthogonal", action="store_true", help="move matrices by orthogonal momentum")
     parser.add_argument("--compile", action="store_true", help="faster steps after minutes of compiling")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
     torch.manual_seed(arguments.seed)
-    stage = replace(STAGES[arguments.stage], decoy_share=arguments.decoy_share)
+    changed = ("decoy_share", "likeness_weight", "image_share", "image_records", "image_frames")
+    given = {name: getattr(arguments, name) for name in changed if getattr(arguments, name) is not None}
+    stage = replace(STAGES[arguments.stage], **given)
     networks = build_networks(avatar_config())
-    if arguments.start_from is not None:
-        load_parts(networks, arguments.start_from)
+    for checkpoint in (arguments.start_from, arguments.appearance):
+        if checkpoint is not None:
+            load_parts(networks, checkpoint)
     networks.to(arguments.device)
     if arguments.compile:
         compile_networks(networks)

@@ -5,15 +5,19 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn import functional as F
 
+from comfyui_emo.models.appearance import AppearanceEncoder
 from comfyui_emo.models.attention import Attention
 from comfyui_emo.models.audio_layers import feature_windows
 from comfyui_emo.models.avatar import avatar_config
 from comfyui_emo.models.backbone import Backbone
 from comfyui_emo.models.build import EmoNetworks, build_networks, parameter_count
-from comfyui_emo.models.config import EmoConfig, LocatorConfig, TemporalConfig
+from comfyui_emo.models.config import AppearanceConfig, EmoConfig, LocatorConfig, TemporalConfig
 from comfyui_emo.models.spatial import grid_squared_distances
 from comfyui_emo.models.speed_layers import speed_buckets
+
+APPEARANCE = AppearanceConfig(width=5, latent_side=8, channels=(4, 6, 8), hidden_width=8)
 
 
 def small_config(**changes) -> EmoConfig:
@@ -24,6 +28,7 @@ def small_config(**changes) -> EmoConfig:
     config = replace(
         config, spatial=spatial, audio=audio, temporal=temporal, autoencoder=None, voice_encoder=None
     )
+    config = replace(config, appearance=APPEARANCE)
     return replace(config, **changes)
 
 
@@ -206,6 +211,39 @@ def test_the_aligned_portrait_is_added_place_by_place():
         if ".aligned." in name:
             torch.nn.init.zeros_(parameter)
     torch.testing.assert_close(predict(with_it, given), predict(without, given))
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+def test_the_code_of_a_portrait_is_told_to_every_site(aligned: bool):
+    torch.manual_seed(0)
+    told = small_config()
+    told = replace(told, spatial=replace(told.spatial, aligned_reference=aligned))
+    plain = replace(told, appearance=None)
+    with_it, without = build_networks(told), build_networks(plain)
+    for parameter in with_it.parameters():
+        torch.nn.init.normal_(parameter, std=0.15)
+    found = without.load_state_dict(with_it.state_dict(), strict=False)
+    assert not found.missing_keys
+    sites = [name for name in found.unexpected_keys if not name.startswith("reference_net.appearance.")]
+    assert len(sites) == sum(name.endswith("attn2.to_q.weight") for name in with_it.state_dict())
+    given = inputs(plain)
+    assert relative_difference(predict(with_it, given), predict(without, given)) > 1e-3
+    for name in sites:
+        torch.nn.init.zeros_(with_it.get_parameter(name))
+    torch.testing.assert_close(predict(with_it, given), predict(without, given))
+
+
+def test_a_code_is_read_from_latents_of_any_size():
+    torch.manual_seed(0)
+    encoder = AppearanceEncoder(4, APPEARANCE)
+    for parameter in encoder.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    smooth = torch.randn(2, 4, 3, 3)
+    small, large = (F.interpolate(smooth, (side, side), mode="bilinear") for side in (8, 24))
+    with torch.no_grad():
+        code, of_larger = encoder(small), encoder(large)
+    assert code.shape == (2, 5)
+    assert relative_difference(of_larger, code) < 0.1 < relative_difference(code[:1], code[1:])
 
 
 def test_no_motion_frames_means_zero_maps():

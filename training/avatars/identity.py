@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -49,6 +50,7 @@ _MISTAKABLE = {
     **dict.fromkeys(("glasses", "ear_size", "fringe_height", "hair_volume"), 1.0),
     **{"hair": 0.5, "lip": 0.5, "skin": 0.25},
 }
+_CODE_AVATARS, _CODE_SEED = 4096, 9  # that codes are scaled by
 _MISTAKEN_SHARE = 0.8  # of these features of an avatar
 
 
@@ -131,6 +133,27 @@ class AvatarIdentity:
                 amount = amount.round()
             changed[name] = torch.lerp(own, other, amount if own.dim() == 1 else amount[:, None])
         return replace(self, **changed)
+
+
+def identity_codes(identity: AvatarIdentity) -> Tensor:
+    """What makes B avatars themselves, but for background and clothes, as numbers of about unit size [B, K].
+
+    Each is 0 on average and 1 in deviation over the avatars that are drawn.
+    """
+    mean, deviation = _code_scale()
+    return (_code_numbers(identity) - mean) / deviation
+
+
+@cache
+def _code_scale() -> tuple[Tensor, Tensor]:
+    drawn = draw_identities(_CODE_AVATARS, torch.Generator().manual_seed(_CODE_SEED))
+    numbers = _code_numbers(drawn)
+    return numbers.mean(0), numbers.std(0)
+
+
+def _code_numbers(identity: AvatarIdentity) -> Tensor:
+    names = [field.name for field in fields(identity) if field.name not in BACKGROUND_AND_CLOTHES]
+    return torch.cat([getattr(identity, name).view(len(identity), -1) for name in names], dim=1)
 
 
 class _Dice:

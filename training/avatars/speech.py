@@ -13,14 +13,23 @@ from .visemes import CURVES_FPS, VOWELS, mouth_curves_of, phone, phone_ids
 SAMPLE_RATE_HZ = 16000
 UTTERANCE_KINDS = ("sentence", "nonsense", "chanted", "sung")
 
+_DIALECTS = ("en-us", "en", "en-gb-scotland", "en-029", "en-gb-x-gbclan", "en-us-nyc")
+_OTHER_SPEAKERS = (  # each in one of the dialects, in turn
+    "Alex Andrea AnxiousAndy Denis Gene Gene2 Henrique Jacky Marco Mario Mike Nguyen RicishayMax "
+    "RicishayMax2 Storm Tweaky anika announcer antonio benjamin boris caleb david ed gustave "
+    "grandpa ian iven iven2 john kaukovalta klatt5 marcelo max michel miguel mike2 pablo paul pedro "
+    "rob robert robosoft robosoft3 sandro steph2 steph3 travis victor zac"
+).split()
+
 TRAINING_VOICES = (
-    *("en-us", "en", "en-gb-scotland", "en-029", "en-gb-x-gbclan", "en-us-nyc"),
+    *_DIALECTS,
     *(f"en-us+f{number}" for number in (1, 2, 4)),
     *(f"en-us+m{number}" for number in (1, 2, 4, 7, 8)),
     *("en+f5", "en+m5", "en-us+klatt", "en-us+klatt2", "en+klatt3", "en-us+klatt6", "en-us+croak"),
     *("en-us+Annie", "en-us+Andy", "en+Alicia", "en-us+linda", "en+steph", "en-us+grandma", "en+adam"),
     *("en-us+Reed", "en-gb-scotland+aunty", "en-us+Diogo", "en-029+shelby", "en-us+whisper", "en+Michael"),
     *("en-us-nyc+Lee", "en-gb-x-gbclan+f2", "en-029+m1", "en-us+Hugo", "en+norbert", "en-us+quincy"),
+    *(f"{_DIALECTS[place % len(_DIALECTS)]}+{name}" for place, name in enumerate(_OTHER_SPEAKERS)),
 )
 HELD_OUT_VOICES = (
     *("en-us+f3", "en-us+m3", "en-gb-x-rp+m6", "en-us+klatt4", "en-gb-x-gbcwmd+belinda", "en-us+edward"),

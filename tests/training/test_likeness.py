@@ -1,0 +1,101 @@
+"""The likeness term: predicted avatars are held to the true ones by the codes that are read of both."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from comfyui_emo.errors import InputError
+from comfyui_emo.models.avatar import avatar_config
+from comfyui_emo.models.build import build_networks
+from comfyui_emo.training.batches import draw_batch
+from comfyui_emo.training.dataset import Dataset, VoiceFeatureTable
+from comfyui_emo.training.stage_loss import StageLoss
+from comfyui_emo.training.stages import STAGES
+
+CONFIG = avatar_config()
+CHANNELS = CONFIG.spatial.latent_channels
+EVEN = torch.ones(CHANNELS)
+RECORDS, FRAMES = 4, 3
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory) -> Dataset:
+    """Image records of latents without a picture."""
+    folder = tmp_path_factory.mktemp("images")
+    features = torch.zeros(100, CONFIG.audio.feature_width, dtype=torch.float16)
+    save_file({"features": features, "offsets": torch.tensor([0, 100])}, folder / "features.safetensors")
+    states = torch.zeros(RECORDS, FRAMES + 1, 14)
+    states[..., 13] = 1.1
+    tensors = {
+        "latents": torch.randn(RECORDS, FRAMES + 1, CHANNELS, 16, 16, generator=seeded(0)).half(),
+        "states": states.half(),
+        "utterances": torch.zeros(RECORDS, dtype=torch.int64),
+        "frames": torch.arange(FRAMES)[None].repeat(RECORDS, 1),
+        "speed": torch.zeros(RECORDS, FRAMES),
+        "boxes": torch.tensor([0.2, 0.1, 0.8, 0.9]).expand(RECORDS, FRAMES, 4).contiguous(),
+    }
+    save_file(tensors, folder / "images.safetensors")
+    return Dataset([folder / "images.safetensors"], VoiceFeatureTable(folder / "features.safetensors"))
+
+
+def terms_of(images: Dataset, weight: float, answers_truth: bool = False) -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    networks = build_networks(CONFIG)
+    batch = draw_batch(images, RECORDS, CONFIG, False, seeded(1))
+    loss = StageLoss(networks, replace(STAGES["image"], likeness_weight=weight), EVEN)
+    if answers_truth:
+        truth = batch.latents.flatten(0, 1)[:, None]
+
+        def true_velocity(noisy, timesteps, _):
+            level = loss.levels[timesteps].view(-1, 1, 1, 1, 1)
+            return (level.sqrt() * noisy - truth) / (1 - level).sqrt()
+
+        setattr(networks.backbone, "forward_images", true_velocity)  # noqa: B010
+    return loss(batch, seeded(2))
+
+
+def test_the_true_picture_misses_no_likeness_and_another_does(images: Dataset):
+    of_truth = terms_of(images, 1.0, answers_truth=True)["missed_likeness"]
+    of_another = terms_of(images, 1.0)["missed_likeness"]
+    assert 0 <= float(of_truth) < 0.02 * float(of_another)
+
+
+def test_the_loss_counts_it_by_its_weight(images: Dataset):
+    without, with_it = terms_of(images, 0.0), terms_of(images, 3.0)
+    assert "missed_likeness" not in without
+    torch.testing.assert_close(with_it["loss"], without["loss"] + 3 * with_it["missed_likeness"])
+
+
+def test_it_teaches_the_backbone_and_leaves_the_encoder_as_it_is(images: Dataset):
+    torch.manual_seed(0)
+    networks = build_networks(CONFIG)
+    for name, parameter in networks.named_parameters():
+        parameter.requires_grad_(STAGES["video"].trains(name))
+    stage = replace(STAGES["image"], likeness_weight=1.0)
+    terms = StageLoss(networks, stage, 0 * EVEN)(
+        draw_batch(images, RECORDS, CONFIG, False, seeded(1)), seeded(2)
+    )
+    terms["loss"].backward()
+    assert networks.backbone.conv_out.weight.grad.abs().sum() > 0
+    assert all(parameter.grad is None for parameter in networks.reference_net.appearance.parameters())
+
+
+def test_networks_without_an_encoder_are_told(images: Dataset):
+    networks = build_networks(replace(CONFIG, appearance=None))
+    loss = StageLoss(networks, replace(STAGES["image"], likeness_weight=0.5), EVEN)
+    with pytest.raises(InputError, match="no appearance encoder"):
+        loss(draw_batch(images, 1, CONFIG, False, seeded(0)), seeded(1))
+
+
+def test_fewer_frames_of_more_records_are_drawn_with_what_belongs_to_them(images: Dataset):
+    batch = draw_batch(images, 16, CONFIG, False, seeded(3), image_frames=1)
+    assert batch.latents.shape == (16, 1, CHANNELS, 16, 16) and batch.boxes.shape == (16, 1, 4)
+    every = images.tensors["latents"].float()
+    drawn = {int((every - one).square().sum((2, 3, 4)).argmin()) for one in batch.latents}
+    assert {place % (FRAMES + 1) for place in drawn} == set(range(FRAMES))  # all frames, never the portrait
