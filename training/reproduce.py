@@ -49,19 +49,19 @@ class Plan:
     """How much of everything; the defaults add up to what the bundled weights were trained with.
 
     They came about piece by piece: 14200 steps of the video stage with 8 latent channels and 40% of single
-    images; grown to 16 channels, new ones starting from nothing (the autoencoder for 2200 steps on 9000 other
-    pictures, with momentum made orthogonal, which is not kept here; the video stage for 1250); then with
-    weighted channels 7250 steps on 10000 image and 3000 clip records and 3650 on 24000 and 4500 that were new
-    to them, with 65% of single images; 8800 on all of these, with speed, 40% of single images and clips that
-    count most in their first frames; and, with `aligned_reference` from there on, 2500 half of whose batches
-    were rolled on (`rolled_share`) and 3000 without, on 7000 and 3500 records that were new. From there on with
-    momentum made orthogonal: 1700 (of which the mean of the weights before and after was kept), 500 on 10000
-    and 10000 new records and a voice encoder trained 3300 steps further, on twice as much speech; 500 with
-    decoys in half of the batches, 250 of them with the appearance told; 250 with the code at ten times its size;
-    250 with 85% of images, 32 records of one frame, and decoys in 70% of the batches; and 950 with 75% of
-    images, decoys in 60%, and likeness. The decoder was trained 9000 of its steps on 21000 pictures of its own,
-    with edges that count as their pixels do. The plan has 16 channels and all of that from the start, but no
-    rolled batches, and AdamW throughout.
+    images; grown to 16 channels, new ones starting from nothing (the autoencoder for 2200 steps on 9000
+    other pictures, with momentum made orthogonal, which is not kept here; the video stage for 1250); then
+    with weighted channels 7250 steps on 10000 image and 3000 clip records and 3650 on 24000 and 4500 that
+    were new to them, with 65% of single images; 8800 on all of these, with speed, 40% of single images and
+    clips that count most in their first frames; and, with `aligned_reference` from there on, 2500 half of
+    whose batches were rolled on (`rolled_share`) and 3000 without, on 7000 and 3500 records that were new.
+    From there on with momentum made orthogonal: 1700 (of which the mean of the weights before and after was
+    kept), 500 on 10000 and 10000 new records and a voice encoder trained 3300 steps further, on twice as
+    much speech; 500 with decoys in half of the batches, 250 of them with the appearance told; 250 with the
+    code at ten times its size; 250 with 85% of images, 32 records of one frame, and decoys in 70% of the
+    batches; and 950 with 75% of images, decoys in 60%, and likeness. The decoder was trained 9000 of its
+    steps on 21000 pictures of its own, with edges that count as their pixels do. The plan has 16 channels
+    and all of that from the start, but no rolled batches, and AdamW throughout.
 
     Attributes:
         speech_minutes, held_out_minutes: of synthetic speech.
