@@ -10,6 +10,7 @@ import torch
 
 from comfyui_emo.commands.evaluate_parts import make_generate
 from comfyui_emo.models.checkpoints.emo import load_model
+from comfyui_emo.training.avatars.identity import identity_codes
 from comfyui_emo.training.avatars.state import STATE
 from comfyui_emo.training.detector import load_detector
 from comfyui_emo.training.evaluate import reconstruction_figures
@@ -76,6 +77,21 @@ def test_the_face_is_the_portraits(figures):
     assert figures["face_psnr_nearest_pose_db"] > 25
     assert figures["identified_of_8"] > 0.8
     assert figures["eye_gradient_ratio"] > 0.45
+
+
+def test_small_features_follow_the_portraits_code(model, clips, talk, monkeypatch):
+    encoder, voice = model.networks.reference_net.appearance, clips.voice(0)[: 25 * 640]
+    codes = identity_codes(clips.identities)  # of two avatars
+
+    def read_when_told(code: torch.Tensor) -> torch.Tensor:
+        monkeypatch.setattr(encoder, "forward", lambda latents: code.expand(len(latents), -1))
+        frames = talk(0, samples=voice)[5::5]
+        return type(encoder).forward(encoder, model.networks.autoencoder.encode(frames)).mean(0)
+
+    with torch.inference_mode():
+        of_own, of_other = (read_when_told(code) for code in codes)
+    way = codes[1] - codes[0]
+    assert float((of_other - of_own) @ way / (way @ way)) > 0.1
 
 
 def test_the_head_moves_without_jumps(figures):
