@@ -21,7 +21,7 @@ TRAINING_RECORD = {"commit": "0123abc", "steps": {"image": 3, "video": 2}}
 
 
 def tiny_config() -> EmoConfig:
-    config = avatar_config()
+    config = replace(avatar_config(), appearance=None)
     voice = replace(
         config.voice_encoder,
         layers=1, width=16, heads=2, feedforward_width=16, conv_channels=(16,) * 7, position_groups=2,

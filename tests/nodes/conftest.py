@@ -20,7 +20,7 @@ LATENT_CHANNELS = 4
 
 def tiny_config() -> EmoConfig:
     """Every part of the architecture, each as small as it can be."""
-    config = avatar_config()
+    config = replace(avatar_config(), appearance=None)
     voice = VoiceEncoderConfig(
         layers=1, width=8, heads=2, feedforward_width=8,
         conv_channels=(8,) * 7, position_kernel=3, position_groups=2,

@@ -25,7 +25,7 @@ from comfyui_emo.steps.timeline import Timeline
 
 @pytest.fixture(scope="module")
 def networks():
-    config = avatar_config()
+    config = replace(avatar_config(), appearance=None)
     spatial = replace(config.spatial, latent_channels=8, channels=(16, 24), attention_levels=(True, True))
     audio = replace(config.audio, feature_width=20, hidden_width=16, tokens=3, token_width=12)
     temporal = replace(config.temporal, frames_per_clip=4, motion_frames=2)

@@ -14,7 +14,7 @@ from comfyui_emo.training.generation import PARTS, left_out
 
 @pytest.fixture(scope="module")
 def networks():
-    config = avatar_config()
+    config = replace(avatar_config(), appearance=None)
     small = replace(
         config,
         spatial=replace(config.spatial, channels=(16, 24), attention_levels=(True, True)),
