@@ -25,6 +25,11 @@ PICTURES_A_STEP = 96
 _NOISE = 0.05  # on the latents, in their deviations
 
 
+def appearance_settings(steps: int) -> LoopSettings:
+    """How the bundled model's encoder was trained; it falls long and decays much, for it overfits."""
+    return LoopSettings(steps, decay_share=0.8, weight_decay=0.02)
+
+
 def train_appearance(
     records: Records, config: AppearanceConfig, checkpoint: Path, settings: LoopSettings, seed: int
 ) -> AppearanceEncoder:
@@ -74,7 +79,7 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
-    settings = LoopSettings(arguments.steps, decay_share=0.8, weight_decay=0.02)
+    settings = appearance_settings(arguments.steps)
     records = Records(arguments.records)
     encoder = train_appearance(records, AVATAR_APPEARANCE, arguments.checkpoint, settings, arguments.seed)
     if arguments.held_out is not None:

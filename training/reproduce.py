@@ -19,7 +19,7 @@ from ..models.avatar import AVATAR_APPEARANCE, avatar_config
 from ..models.build import EmoNetworks, build_networks, channels_last
 from ..models.checkpoints.emo import load_autoencoder, save_autoencoder, save_model
 from ..models.voice_encoder import VoiceEncoderConfig, load_voice_encoder
-from .appearance_training import train_appearance
+from .appearance_training import appearance_settings, train_appearance
 from .autoencoder_training import train_autoencoder
 from .avatars.speech import HELD_OUT_VOICES, TRAINING_VOICES
 from .avatars.speech_corpus import CorpusSettings, SpeechCorpus, write_corpus
@@ -196,7 +196,7 @@ class Reproduction:
         """The appearance encoder, then the three stages, one after the other; the last one's checkpoint."""
         images, clips = self.datasets()
         appearance = self.work / "appearance.ckpt"
-        learning = LoopSettings(self.plan.appearance_steps, decay_share=0.8, weight_decay=0.02)
+        learning = appearance_settings(self.plan.appearance_steps)
         train_appearance(images, AVATAR_APPEARANCE, appearance, learning, SEEDS["appearance"])
         weights = channel_weights(load_autoencoder(self.autoencoder()))
         before = appearance
