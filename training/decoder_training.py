@@ -37,11 +37,12 @@ def train_decoder(
     settings: LoopSettings,
     batch_size: int = 8,
     seed: int = 12,
+    sharpness_weight: float = 0.0,
 ) -> Autoencoder:
-    """Go on training the decoder on encoded pictures, in place."""
+    """Go on training the decoder on encoded pictures, in place; sharpness_weight: see `picture_terms`."""
     channels_last(autoencoder).eval()
     run = TrainingRun(autoencoder.decoder, settings, checkpoint, seed)
-    run_on_pictures(run, autoencoder, pictures, batch_size)
+    run_on_pictures(run, autoencoder, pictures, batch_size, sharpness_weight)
     run.load_averaged_weights()
     return autoencoder
 
@@ -110,6 +111,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--learning-rate", type=float, default=5e-4)
+    parser.add_argument("--sharpness-weight", type=float, default=0.0, help="see `picture_terms`")
     parser.add_argument("--out", type=Path, required=True, help="file for the finished autoencoder")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -117,7 +119,10 @@ def main() -> None:
     settings = LoopSettings(arguments.steps, arguments.learning_rate, weight_decay=1e-3, decay_share=0.6)
     autoencoder = load_autoencoder(arguments.autoencoder)
     if arguments.stage is None:
-        train_decoder(autoencoder, arguments.pictures, arguments.checkpoint, settings)
+        sharpness = arguments.sharpness_weight
+        train_decoder(
+            autoencoder, arguments.pictures, arguments.checkpoint, settings, sharpness_weight=sharpness
+        )
     else:
         networks = channels_last(build_networks(avatar_config()))
         load_parts(networks, arguments.stage)

@@ -1,18 +1,24 @@
-"""The decoder's training on what the networks predict."""
+"""The decoder's training: to draw as sharply as the truth, and on what the networks predict."""
 
 from pathlib import Path
 
 import pytest
 import torch
+from kornia.filters import gaussian_blur2d
 from safetensors.torch import save_file
 from tone_corpus import tone_corpus
 
 from comfyui_emo.models.checkpoints.emo import LoadedModel, load_model
+from comfyui_emo.training.autoencoder_training import missed_sharpness, picture_terms
 from comfyui_emo.training.batches import draw_batch
 from comfyui_emo.training.dataset import Dataset, DatasetSettings, VoiceFeatureTable, write_dataset
-from comfyui_emo.training.decoder_training import prediction_terms, train_decoder_on_predictions
+from comfyui_emo.training.decoder_training import (
+    prediction_terms,
+    train_decoder,
+    train_decoder_on_predictions,
+)
 from comfyui_emo.training.loop import LoopSettings
-from comfyui_emo.training.pictures import draw_pictures
+from comfyui_emo.training.pictures import PicturePool, draw_pictures
 from comfyui_emo.training.stage_loss import StageLoss
 from comfyui_emo.training.stages import STAGES
 
@@ -99,3 +105,32 @@ def test_the_decoder_learns_to_draw_predictions_and_nothing_else_changes(
     }
     assert changed and all(name.startswith("decoder.") for name in changed)
     assert all(torch.equal(value, kept[name]) for name, value in networks.state_dict().items())
+
+
+def test_pictures_as_sharp_as_the_truth_miss_nothing_wherever_their_edges_lie(tmp_path: Path):
+    draw_pictures(tmp_path / "pictures.safetensors", 4, seed=1)
+    pixels, _ = PicturePool([tmp_path / "pictures.safetensors"]).draw(4, torch.Generator().manual_seed(0))
+    weights = torch.ones_like(pixels[:, :1])
+    moved = torch.cat([pixels[..., :1], pixels[..., :-1]], -1)
+    soft = gaussian_blur2d(pixels, (5, 5), (1.0, 1.0))
+    assert float(missed_sharpness(pixels, pixels, weights)) == 0
+    assert float(missed_sharpness(moved, pixels, weights)) < 0.5 * float(
+        missed_sharpness(soft, pixels, weights)
+    )
+    plain, sharp = (float(picture_terms(soft, pixels, weights, weight)["loss"]) for weight in (0.0, 2.0))
+    assert sharp - plain == pytest.approx(2 * float(missed_sharpness(soft, pixels, weights)), rel=1e-4)
+
+
+def test_a_decoder_that_is_asked_to_be_sharp_draws_sharper_than_one_that_is_not(tmp_path: Path):
+    draw_pictures(tmp_path / "pictures.safetensors", 8, seed=1)
+    pixels, _ = PicturePool([tmp_path / "pictures.safetensors"]).draw(8, torch.Generator().manual_seed(0))
+    settings, missed = LoopSettings(15, 1e-3, warmup_steps=1, ema_decay=0.0), []
+    for weight in (0.0, 4.0):
+        autoencoder = load_model().networks.autoencoder
+        checkpoint = tmp_path / f"decoder_{weight}.ckpt"
+        pictures = [tmp_path / "pictures.safetensors"]
+        trained = train_decoder(autoencoder, pictures, checkpoint, settings, sharpness_weight=weight)
+        with torch.no_grad():
+            decoded = trained.reconstruct(pixels)
+        missed.append(float(missed_sharpness(decoded, pixels, torch.ones_like(pixels[:, :1]))))
+    assert missed[1] < 0.9 * missed[0]
