@@ -27,6 +27,7 @@ from .dataset import Dataset, DatasetSettings, VoiceFeatureTable, write_dataset
 from .decoder_training import train_decoder, train_decoder_on_predictions
 from .latent_weights import channel_weights
 from .loop import LoopSettings
+from .mouth_reader import mouth_reader_settings, train_mouth_reader
 from .pictures import draw_pictures
 from .record import code_version
 from .stages import STAGES
@@ -40,7 +41,8 @@ logger = logging.getLogger(__name__)
 VOICE_AUGMENTATIONS = (AugmentationSettings(), AugmentationSettings.moderate())
 SEEDS = {
     **{"pictures": 1, "images": 5, "clips": 6, "drawn": 7},
-    **{"autoencoder": 11, "decoder": 12, "predictions": 13, "appearance": 15, "stages": 21, "voice": 5},
+    **{"autoencoder": 11, "decoder": 12, "predictions": 13, "appearance": 15, "mouth_reader": 16},
+    **{"stages": 21, "voice": 5},
 }
 
 
@@ -76,8 +78,9 @@ class Plan:
             0.7 dB (two held-out clips), so the bundled model learned speed in the video stage.
         sharpness_weight: of the decoder's steps, see `picture_terms`. With it the gradient energy of unseen
             avatars' eyes went from 0.80 to 0.91 of the truth, at the same PSNR.
-        appearance_steps: of the appearance encoder, on the image records.
-        decoy_share, likeness_weight: of all stages, see `StageConfig`.
+        appearance_steps, mouth_reader_steps: of the appearance encoder and of the mouth reader, on the image
+            records.
+        decoy_share, likeness_weight, mouth_weight: of all stages, see `StageConfig`.
         drawn: image records with their pixels, for the decoder's last part.
         prediction_steps: of the decoder on what the networks of the last stage predict. With 600 of them
             single predictions came 0.27 dB nearer to the truth, but whole videos did not, and their eyes lost
@@ -95,8 +98,10 @@ class Plan:
     clips: int = 23800
     stage_steps: tuple[int, int, int] = (2600, 47350, 0)
     appearance_steps: int = 6000
+    mouth_reader_steps: int = 3000
     decoy_share: float = 0.5
     likeness_weight: float = 2.5
+    mouth_weight: float = 2.0
     drawn: int = 3000
     prediction_steps: int = 0
 
@@ -111,6 +116,7 @@ SHORT_PLAN = Plan(
     images=8,
     clips=4,
     appearance_steps=2,
+    mouth_reader_steps=2,
     stage_steps=(2, 2, 2),
     drawn=2,
     prediction_steps=2,
@@ -199,11 +205,13 @@ class Reproduction:
         return datasets[0], datasets[1]
 
     def stages(self) -> Path:
-        """The appearance encoder, then the three stages, one after the other; the last one's checkpoint."""
+        """The encoder and reader of latents, then the three stages in turn; the last one's checkpoint."""
         images, clips = self.datasets()
         appearance = self.work / "appearance.ckpt"
         learning = appearance_settings(self.plan.appearance_steps)
         train_appearance(images, AVATAR_APPEARANCE, appearance, learning, SEEDS["appearance"])
+        learning = mouth_reader_settings(self.plan.mouth_reader_steps)
+        reader = train_mouth_reader(images, self.work / "mouth_reader.ckpt", learning, SEEDS["mouth_reader"])
         weights = channel_weights(load_autoencoder(self.autoencoder()))
         before = appearance
         for (name, stage), steps in zip(STAGES.items(), self.plan.stage_steps, strict=True):
@@ -217,9 +225,9 @@ class Reproduction:
                 compile_networks(networks)
             settings = LoopSettings(steps, stage.learning_rate)
             data = None if name == "image" else clips
-            share, likeness = self.plan.decoy_share, self.plan.likeness_weight
-            stage = replace(stage, decoy_share=share, likeness_weight=likeness)
-            train_stage(networks, stage, images, data, weights, checkpoint, settings, SEEDS["stages"])
+            held_to = ("decoy_share", "likeness_weight", "mouth_weight")
+            stage = replace(stage, **{setting: getattr(self.plan, setting) for setting in held_to})
+            train_stage(networks, stage, images, data, weights, checkpoint, settings, SEEDS["stages"], reader)
             before = checkpoint
         return before
 

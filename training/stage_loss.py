@@ -1,5 +1,6 @@
 """The loss of a stage: a batch with noise on its latents -> the error of the velocity that is predicted."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -68,11 +69,18 @@ class StageLoss(nn.Module):
 
     Args:
         weights: of the latent channels [C], see `channel_weights`.
+        mouth_reader: for stages with a mouth_weight, see `mouth_reader`.
     """
 
-    def __init__(self, networks: EmoNetworks, stage: StageConfig, weights: Tensor):
+    def __init__(
+        self,
+        networks: EmoNetworks,
+        stage: StageConfig,
+        weights: Tensor,
+        mouth_reader: nn.Module | None = None,
+    ):
         super().__init__()
-        self.networks, self.stage = networks, stage
+        self.networks, self.stage, self.mouth_reader = networks, stage, mouth_reader
         self.device = next(networks.parameters()).device
         self.channel_weights = weights.view(-1, 1, 1).to(self.device)
         self.levels = signal_levels(networks.config.diffusion).to(self.device)
@@ -95,27 +103,36 @@ class StageLoss(nn.Module):
             seams = seam_weights(squared.shape[1], stage.seam_weight).to(self.device)
             weighted = weighted * seams.view(-1, 1, 1, 1)
         loss, told = weighted.mean(), {"velocity_mse": squared.detach().mean()}
-        if stage.likeness_weight > 0:
-            missed = self._missed_likeness(batch, prediction)
-            loss, told = loss + stage.likeness_weight * missed, {**told, "missed_likeness": missed.detach()}
+        for name, weight, missed in self._read_terms(batch, prediction):
+            loss, told = loss + weight * missed, {**told, name: missed.detach()}
         return {"loss": loss, **told}
 
-    def _missed_likeness(self, batch: Batch, prediction: Prediction) -> Tensor:
-        """How far the predicted avatars are from the true ones, by the codes that are read of both."""
-        encoder = self.networks.reference_net.appearance
-        if encoder is None:
-            raise InputError(
-                got=f"a likeness_weight of {self.stage.likeness_weight}, but no appearance encoder",
-                allowed="a weight of 0 for networks without one",
-                do="configure an appearance, or set the weight to 0",
-            )
+    def _read_terms(self, batch: Batch, prediction: Prediction) -> Iterator[tuple[str, float, Tensor]]:
+        """What readers miss in the predicted latents, by name, with its weight."""
+        stage, level = self.stage, prediction.level
+        appearance = self.networks.reference_net.appearance
+        for reader, network, weight, counted in (
+            ("appearance_encoder", appearance, stage.likeness_weight, level),
+            ("mouth_reader", self.mouth_reader, stage.mouth_weight, torch.ones_like(level)),
+        ):
+            if weight > 0:
+                if network is None:
+                    raise InputError(
+                        got=f"a weight of {weight}, but no {reader.replace('_', ' ')}",
+                        allowed="a weight of 0 without one",
+                        do="give one, or set the weight to 0",
+                    )
+                yield f"missed_by_{reader}", weight, self._missed(network, batch, prediction, counted)
+
+    def _missed(self, reader: nn.Module, batch: Batch, prediction: Prediction, counted: Tensor) -> Tensor:
+        """How far predicted latents are from the true by a reader, each clip counted [clips, 1, 1, 1, 1]."""
         predicted = prediction.clean.flatten(0, 1)
         with self._autocast():
-            read = encoder(predicted.contiguous(memory_format=torch.channels_last)).float()
+            read = reader(predicted.contiguous(memory_format=torch.channels_last)).float()
             with torch.no_grad():
-                true = encoder(batch.latents.view_as(predicted)).float()
-        counted = prediction.level.expand(*prediction.noisy.shape[:2], 1, 1, 1).flatten()
-        return ((read - true).square().mean(1) * counted).mean()
+                true = reader(batch.latents.view_as(predicted)).float()
+        of_frames = counted.expand(*prediction.noisy.shape[:2], 1, 1, 1).flatten()
+        return ((read - true).square().mean(1) * of_frames).mean()
 
     @torch.no_grad()
     def predicted_latents(

@@ -46,6 +46,8 @@ class StageConfig:
         decoy_share: share of the batches whose noisy latents show a badly remembered face.
         likeness_weight: of the squared difference between the codes that the appearance encoder reads of the
             predicted latents and of the true ones, which counts as much as signal is left.
+        mouth_weight: likewise of how open, wide and round a mouth reader finds the mouth. It counts the same
+            at every timestep: the voice tells the mouth before anything is seen.
     """
 
     name: str
@@ -65,6 +67,7 @@ class StageConfig:
     rolled_share: float = 0.0
     decoy_share: float = 0.0
     likeness_weight: float = 0.0
+    mouth_weight: float = 0.0
     image_records: int = 8
     image_frames: int = 4
 

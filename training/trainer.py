@@ -15,6 +15,7 @@ from .batches import draw_batch
 from .dataset import Dataset, VoiceFeatureTable
 from .latent_weights import channel_weights
 from .loop import LoopSettings, TrainingRun
+from .mouth_reader import load_mouth_reader
 from .stage_loss import StageLoss
 from .stages import STAGES, StageConfig, freeze_for
 
@@ -30,10 +31,11 @@ def train_stage(
     checkpoint: Path,
     settings: LoopSettings,
     seed: int,
+    mouth_reader: nn.Module | None = None,
 ) -> None:
     """Train the networks through one stage, from its checkpoint if there is one; they end averaged.
 
-    weights: of the latent channels [C], see `channel_weights`.
+    weights: of the latent channels [C], see `channel_weights`. mouth_reader: for a stage with a mouth_weight.
     """
     freeze_for(stage, networks)
     if stage.keeps_norms_frozen:
@@ -43,7 +45,7 @@ def train_stage(
         channels_last(networks)
     diffusion = nn.ModuleDict({part: getattr(networks, part) for part in PARTS})
     run = TrainingRun(diffusion, settings, checkpoint, seed)
-    loss = StageLoss(networks, stage, weights)
+    loss = StageLoss(networks, stage, weights, mouth_reader)
     networks.train()
 
     def losses(generator: torch.Generator) -> dict[str, Tensor]:
@@ -89,6 +91,8 @@ def main() -> None:
     parser.add_argument("--device", type=torch.device, default="cpu", help="where to train, for example cuda")
     parser.add_argument("--decoy-share", type=float, help="as in StageConfig; needs records with decoys")
     parser.add_argument("--likeness-weight", type=float, help="as in StageConfig")
+    parser.add_argument("--mouth-weight", type=float, help="as in StageConfig")
+    parser.add_argument("--mouth-reader", type=Path, help="its checkpoint, for a mouth weight")
     parser.add_argument("--image-share", type=float, help="as in StageConfig")
     parser.add_argument("--image-records", type=int, help="as in StageConfig")
     parser.add_argument("--image-frames", type=int, help="as in StageConfig")
@@ -98,7 +102,10 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
     torch.manual_seed(arguments.seed)
-    changed = ("decoy_share", "likeness_weight", "image_share", "image_records", "image_frames")
+    changed = (
+        *("decoy_share", "likeness_weight", "mouth_weight"),
+        *("image_share", "image_records", "image_frames"),
+    )
     given = {name: getattr(arguments, name) for name in changed if getattr(arguments, name) is not None}
     stage = replace(STAGES[arguments.stage], **given)
     networks = build_networks(avatar_config())
@@ -116,7 +123,9 @@ def main() -> None:
     )
     images = Dataset(arguments.images, features)
     weights = channel_weights(load_autoencoder(arguments.autoencoder))
-    train_stage(networks, stage, images, clips, weights, arguments.checkpoint, settings, arguments.seed)
+    reader = None if arguments.mouth_reader is None else load_mouth_reader(arguments.mouth_reader)
+    given_data = (images, clips, weights, arguments.checkpoint, settings, arguments.seed)
+    train_stage(networks, stage, *given_data, None if reader is None else reader.to(arguments.device))
 
 
 def load_parts(networks: EmoNetworks, checkpoint: Path) -> None:

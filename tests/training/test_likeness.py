@@ -1,4 +1,4 @@
-"""The likeness term: predicted avatars are held to the true ones by the codes that are read of both."""
+"""Likeness and mouth: predicted avatars are held to the true ones by what readers read of both."""
 
 from dataclasses import replace
 
@@ -11,6 +11,7 @@ from comfyui_emo.models.avatar import avatar_config
 from comfyui_emo.models.build import build_networks
 from comfyui_emo.training.batches import draw_batch
 from comfyui_emo.training.dataset import Dataset, VoiceFeatureTable
+from comfyui_emo.training.mouth_reader import new_mouth_reader
 from comfyui_emo.training.stage_loss import StageLoss
 from comfyui_emo.training.stages import STAGES
 
@@ -18,6 +19,8 @@ CONFIG = avatar_config()
 CHANNELS = CONFIG.spatial.latent_channels
 EVEN = torch.ones(CHANNELS)
 RECORDS, FRAMES = 4, 3
+READERS = {"likeness_weight": "missed_by_appearance_encoder", "mouth_weight": "missed_by_mouth_reader"}
+each_reader = pytest.mark.parametrize("weight", READERS)
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -44,11 +47,11 @@ def images(tmp_path_factory) -> Dataset:
     return Dataset([folder / "images.safetensors"], VoiceFeatureTable(folder / "features.safetensors"))
 
 
-def terms_of(images: Dataset, weight: float, answers_truth: bool = False) -> dict[str, torch.Tensor]:
+def terms_of(images: Dataset, answers_truth: bool = False, **weights: float) -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
-    networks = build_networks(CONFIG)
+    networks, reader = build_networks(CONFIG), new_mouth_reader()
     batch = draw_batch(images, RECORDS, CONFIG, False, seeded(1))
-    loss = StageLoss(networks, replace(STAGES["image"], likeness_weight=weight), EVEN)
+    loss = StageLoss(networks, replace(STAGES["image"], **weights), EVEN, reader)
     if answers_truth:
         truth = batch.latents.flatten(0, 1)[:, None]
 
@@ -60,36 +63,51 @@ def terms_of(images: Dataset, weight: float, answers_truth: bool = False) -> dic
     return loss(batch, seeded(2))
 
 
-def test_the_true_picture_misses_no_likeness_and_another_does(images: Dataset):
-    of_truth = terms_of(images, 1.0, answers_truth=True)["missed_likeness"]
-    of_another = terms_of(images, 1.0)["missed_likeness"]
+@each_reader
+def test_the_true_picture_misses_nothing_and_another_does(images: Dataset, weight: str):
+    of_truth = terms_of(images, answers_truth=True, **{weight: 1.0})[READERS[weight]]
+    of_another = terms_of(images, **{weight: 1.0})[READERS[weight]]
     assert 0 <= float(of_truth) < 0.02 * float(of_another)
 
 
-def test_the_loss_counts_it_by_its_weight(images: Dataset):
-    without, with_it = terms_of(images, 0.0), terms_of(images, 3.0)
-    assert "missed_likeness" not in without
-    torch.testing.assert_close(with_it["loss"], without["loss"] + 3 * with_it["missed_likeness"])
+@each_reader
+def test_the_loss_counts_it_by_its_weight(images: Dataset, weight: str):
+    without, with_it = terms_of(images), terms_of(images, **{weight: 3.0})
+    assert READERS[weight] not in without
+    torch.testing.assert_close(with_it["loss"], without["loss"] + 3 * with_it[READERS[weight]])
 
 
-def test_it_teaches_the_backbone_and_leaves_the_encoder_as_it_is(images: Dataset):
+@each_reader
+def test_it_teaches_the_backbone_and_leaves_the_readers_as_they_are(images: Dataset, weight: str):
     torch.manual_seed(0)
-    networks = build_networks(CONFIG)
+    networks, reader = build_networks(CONFIG), new_mouth_reader().requires_grad_(False)
     for name, parameter in networks.named_parameters():
         parameter.requires_grad_(STAGES["video"].trains(name))
-    stage = replace(STAGES["image"], likeness_weight=1.0)
-    terms = StageLoss(networks, stage, 0 * EVEN)(
-        draw_batch(images, RECORDS, CONFIG, False, seeded(1)), seeded(2)
-    )
-    terms["loss"].backward()
+    stage = replace(STAGES["image"], **{weight: 1.0})
+    batch = draw_batch(images, RECORDS, CONFIG, False, seeded(1))
+    StageLoss(networks, stage, 0 * EVEN, reader)(batch, seeded(2))["loss"].backward()
     assert networks.backbone.conv_out.weight.grad.abs().sum() > 0
-    assert all(parameter.grad is None for parameter in networks.reference_net.appearance.parameters())
+    readers = (*networks.reference_net.appearance.parameters(), *reader.parameters())
+    assert all(parameter.grad is None for parameter in readers)
 
 
-def test_networks_without_an_encoder_are_told(images: Dataset):
+def test_the_mouth_counts_before_anything_is_seen_and_likeness_does_not(images: Dataset, monkeypatch):
+    pure_noise = len(StageLoss(build_networks(CONFIG), STAGES["image"], EVEN).levels) - 1
+    monkeypatch.setattr(
+        "comfyui_emo.training.stage_loss.draw_timesteps",
+        lambda count, *_: torch.full((count,), pure_noise),
+    )
+    terms = terms_of(images, likeness_weight=1.0, mouth_weight=1.0)
+    assert float(terms["missed_by_appearance_encoder"]) < 1e-9 < 1e-6 < float(terms["missed_by_mouth_reader"])
+
+
+@pytest.mark.parametrize(
+    ("weight", "missing"), [("likeness_weight", "no appearance encoder"), ("mouth_weight", "no mouth reader")]
+)
+def test_a_loss_without_the_reader_it_needs_is_refused(images: Dataset, weight: str, missing: str):
     networks = build_networks(replace(CONFIG, appearance=None))
-    loss = StageLoss(networks, replace(STAGES["image"], likeness_weight=0.5), EVEN)
-    with pytest.raises(InputError, match="no appearance encoder"):
+    loss = StageLoss(networks, replace(STAGES["image"], **{weight: 0.5}), EVEN)
+    with pytest.raises(InputError, match=missing):
         loss(draw_batch(images, 1, CONFIG, False, seeded(0)), seeded(1))
 
 
