@@ -61,11 +61,11 @@ class Plan:
     kept), 500 on 10000 and 10000 new records and a voice encoder trained 3300 steps further, on twice as
     much speech; 500 with decoys in half of the batches, 250 of them with the appearance told; 250 with the
     code at ten times its size; 250 with 85% of images, 32 records of one frame, and decoys in 70% of the
-    batches; 950 with 75% of images, decoys in 60%, and likeness; and 2900 on 4200 and 2800 records of new
-    utterances, 1800 with 45% of images and decoys in 40%, 200 with 35% and 30%, 900 with 20% and 20%. The
-    decoder was trained 9000 of its steps on 21000 pictures of its own, with edges that count as their pixels
-    do, and the last 1200 on 6000 others with sharpness. The plan has 16 channels and all of that from the
-    start, but no rolled batches, and AdamW throughout.
+    batches; 950 with 75% of images, decoys in 60%, and likeness; and 3450 on 4200 and 2800 records of new
+    utterances, with 45% and then 20% of images and decoys in 40% and then 20%, the last 750 of them with the
+    mouth. The decoder was trained 9000 of its steps on 21000 pictures of its own, with edges that count as
+    their pixels do, and the last 1200 on 6000 others with sharpness. The plan has 16 channels and all of that
+    from the start, but no rolled batches, and AdamW throughout.
 
     Attributes:
         speech_minutes, held_out_minutes: of synthetic speech.
@@ -96,7 +96,7 @@ class Plan:
     sharpness_weight: float = 1.0
     images: int = 55200
     clips: int = 23800
-    stage_steps: tuple[int, int, int] = (2600, 47350, 0)
+    stage_steps: tuple[int, int, int] = (2600, 47900, 0)
     appearance_steps: int = 6000
     mouth_reader_steps: int = 3000
     decoy_share: float = 0.5
