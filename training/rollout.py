@@ -12,7 +12,7 @@ from torch import Tensor
 # network would then learn to average over; later ones have nothing left to decide.
 _EARLIEST, _LATEST = 850, 100
 _STRIDES = (60, 250)  # timesteps that a step may take; 8 steps take 125
-_LEAST_NOISE = 0.25  # noise is scaled by this to 1, as the sampler's `noise_scale` does
+_LEAST_NOISE = 0.18  # noise is scaled by this to 1, as the sampler's `noise_scale` does
 _FULL_WEIGHT_SPREAD = 0.5  # the loss counts less where less noise is left than this
 
 
