@@ -10,24 +10,18 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ..models.appearance import AppearanceEncoder
 from ..models.avatar import AVATAR_APPEARANCE, AVATAR_AUTOENCODER
 from ..models.build import channels_last
 from ..models.network_config import AppearanceConfig
 from .dataset import Records
+from .latent_reader import reader_settings, reading_loss
 from .loop import LoopSettings, TrainingRun
 
 logger = logging.getLogger(__name__)
 
-PICTURES_A_STEP = 96
 _NOISE = 0.05  # on the latents, in their deviations
-
-
-def appearance_settings(steps: int) -> LoopSettings:
-    """How the bundled model's encoder was trained; it falls long and decays much, for it overfits."""
-    return LoopSettings(steps, decay_share=0.8, weight_decay=0.02)
 
 
 def train_appearance(
@@ -46,13 +40,7 @@ def train_appearance(
     run = TrainingRun(placed, settings, checkpoint, seed)
 
     def losses(generator: torch.Generator) -> dict[str, Tensor]:
-        avatars = torch.randint(len(latents), (PICTURES_A_STEP,), generator=generator)
-        pictures = torch.randint(latents.shape[1], (PICTURES_A_STEP,), generator=generator)
-        seen = latents[avatars, pictures].float()
-        seen = seen + _NOISE * torch.randn(seen.shape, generator=generator)
-        with torch.autocast("cpu", torch.bfloat16):
-            read = encoder(seen.contiguous(memory_format=torch.channels_last))
-        return {"loss": F.mse_loss(read.float(), codes[avatars])}
+        return reading_loss(encoder, latents, lambda avatars, _: codes[avatars], lambda _: _NOISE, generator)
 
     encoder.train()
     run.run(losses)
@@ -79,7 +67,7 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
-    settings = appearance_settings(arguments.steps)
+    settings = reader_settings(arguments.steps)
     records = Records(arguments.records)
     encoder = train_appearance(records, AVATAR_APPEARANCE, arguments.checkpoint, settings, arguments.seed)
     if arguments.held_out is not None:

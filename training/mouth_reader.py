@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..models.appearance import AppearanceEncoder
 from ..models.avatar import AVATAR_AUTOENCODER
@@ -18,19 +17,14 @@ from ..models.build import channels_last
 from ..models.network_config import AppearanceConfig
 from .avatars.state import STATE
 from .dataset import Records
+from .latent_reader import PICTURES_A_STEP, reader_settings, reading_loss
 from .loop import LoopSettings, TrainingRun
 
 logger = logging.getLogger(__name__)
 
 MOUTH = ("open", "wide", "round")
-PICTURES_A_STEP = 96
 _SCALE = 3.0  # makes numbers in 0..1 of about unit deviation
-_NOISE = 0.2  # on the latents, in their deviations: what is read later is predicted
-
-
-def mouth_reader_settings(steps: int) -> LoopSettings:
-    """How the reader was trained that the bundled weights were held to."""
-    return LoopSettings(steps, decay_share=0.8, weight_decay=0.02)
+_NOISE = 0.2  # at most, on the latents: what is read later is predicted
 
 
 def mouth_numbers(states: Tensor) -> Tensor:
@@ -51,6 +45,10 @@ def load_mouth_reader(checkpoint: Path) -> AppearanceEncoder:
     return reader.requires_grad_(False).eval()
 
 
+def _noise_level(generator: torch.Generator) -> Tensor:
+    return _NOISE * torch.rand(PICTURES_A_STEP, 1, 1, 1, generator=generator)
+
+
 def train_mouth_reader(
     records: Records, checkpoint: Path, settings: LoopSettings, seed: int
 ) -> AppearanceEncoder:
@@ -60,15 +58,11 @@ def train_mouth_reader(
     latents, states = records.tensors["latents"], records.tensors["states"]
     run = TrainingRun(reader, settings, checkpoint, seed)
 
+    def wanted(avatars: Tensor, pictures: Tensor) -> Tensor:
+        return mouth_numbers(states[avatars, pictures].float())
+
     def losses(generator: torch.Generator) -> dict[str, Tensor]:
-        avatars = torch.randint(len(latents), (PICTURES_A_STEP,), generator=generator)
-        pictures = torch.randint(latents.shape[1], (PICTURES_A_STEP,), generator=generator)
-        seen = latents[avatars, pictures].float()
-        level = _NOISE * torch.rand(len(seen), 1, 1, 1, generator=generator)
-        seen = seen + level * torch.randn(seen.shape, generator=generator)
-        with torch.autocast("cpu", torch.bfloat16):
-            read = reader(seen.contiguous(memory_format=torch.channels_last))
-        return {"loss": F.mse_loss(read.float(), mouth_numbers(states[avatars, pictures].float()))}
+        return reading_loss(reader, latents, wanted, _noise_level, generator)
 
     reader.train()
     run.run(losses)
@@ -85,7 +79,7 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
-    settings = mouth_reader_settings(arguments.steps)
+    settings = reader_settings(arguments.steps)
     train_mouth_reader(Records(arguments.records), arguments.checkpoint, settings, arguments.seed)
 
 

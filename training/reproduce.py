@@ -19,15 +19,16 @@ from ..models.avatar import AVATAR_APPEARANCE, avatar_config
 from ..models.build import EmoNetworks, build_networks, channels_last
 from ..models.checkpoints.emo import load_autoencoder, save_autoencoder, save_model
 from ..models.voice_encoder import VoiceEncoderConfig, load_voice_encoder
-from .appearance_training import appearance_settings, train_appearance
+from .appearance_training import train_appearance
 from .autoencoder_training import train_autoencoder
 from .avatars.speech import HELD_OUT_VOICES, TRAINING_VOICES
 from .avatars.speech_corpus import CorpusSettings, SpeechCorpus, write_corpus
 from .dataset import Dataset, DatasetSettings, VoiceFeatureTable, write_dataset
 from .decoder_training import train_decoder, train_decoder_on_predictions
+from .latent_reader import reader_settings
 from .latent_weights import channel_weights
 from .loop import LoopSettings
-from .mouth_reader import mouth_reader_settings, train_mouth_reader
+from .mouth_reader import train_mouth_reader
 from .pictures import draw_pictures
 from .record import code_version
 from .stages import STAGES
@@ -208,9 +209,9 @@ class Reproduction:
         """The encoder and reader of latents, then the three stages in turn; the last one's checkpoint."""
         images, clips = self.datasets()
         appearance = self.work / "appearance.ckpt"
-        learning = appearance_settings(self.plan.appearance_steps)
+        learning = reader_settings(self.plan.appearance_steps)
         train_appearance(images, AVATAR_APPEARANCE, appearance, learning, SEEDS["appearance"])
-        learning = mouth_reader_settings(self.plan.mouth_reader_steps)
+        learning = reader_settings(self.plan.mouth_reader_steps)
         reader = train_mouth_reader(images, self.work / "mouth_reader.ckpt", learning, SEEDS["mouth_reader"])
         weights = channel_weights(load_autoencoder(self.autoencoder()))
         before = appearance
