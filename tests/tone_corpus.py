@@ -1,10 +1,14 @@
-"""Speech without a synthesiser: tones that swell, for what only needs some corpus."""
+"""Speech without a synthesiser, for what only needs some corpus: tones that swell, and silence."""
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
+import torch
+from safetensors.torch import save_file
 
+from comfyui_emo.models.avatar import avatar_config
 from comfyui_emo.training.avatars.speech_corpus import SpeechCorpus, Utterance
 
 
@@ -31,3 +35,9 @@ def tone_corpus(utterances: int, seconds: float) -> SpeechCorpus:
         "utterances": json.dumps([asdict(row) for row in rows]),
     }
     return SpeechCorpus(tensors, metadata)
+
+
+def write_silent_features(path: Path) -> None:
+    """Voice features of one utterance of 100 moments in which nothing is said."""
+    features = torch.zeros(100, avatar_config().audio.feature_width, dtype=torch.float16)
+    save_file({"features": features, "offsets": torch.tensor([0, 100])}, path)

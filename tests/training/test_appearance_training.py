@@ -2,33 +2,19 @@
 
 from pathlib import Path
 
-import pytest
 import torch
-from tone_corpus import tone_corpus
+from seeded import seeded
 
 from comfyui_emo.models.appearance import AppearanceEncoder
 from comfyui_emo.models.avatar import AVATAR_APPEARANCE, avatar_config
 from comfyui_emo.models.build import build_networks
-from comfyui_emo.models.checkpoints.emo import load_model
 from comfyui_emo.training.appearance_training import share_read, train_appearance
 from comfyui_emo.training.avatars.identity import draw_identities, identity_codes
-from comfyui_emo.training.dataset import DatasetSettings, Records, write_dataset
+from comfyui_emo.training.dataset import Records
 from comfyui_emo.training.loop import LoopSettings
 from comfyui_emo.training.trainer import load_parts
 
 SETTINGS = LoopSettings(steps=120, warmup_steps=10, checkpoint_every=60)
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-@pytest.fixture(scope="module")
-def records(tmp_path_factory) -> Records:
-    path = tmp_path_factory.mktemp("records") / "images.safetensors"
-    settings = DatasetSettings(24, 4, 1, in_a_row=False, seed=3)
-    write_dataset(path, tone_corpus(1, 4.0), load_model().networks.autoencoder, settings)
-    return Records([path])
 
 
 def test_codes_are_of_unit_size_and_leave_background_and_clothes_out():

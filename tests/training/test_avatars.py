@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from seeded import seeded
 
 from comfyui_emo.errors import InputError
 from comfyui_emo.training.avatars.identity import AvatarIdentity, draw_identities
@@ -20,10 +21,6 @@ from comfyui_emo.training.avatars.motion import (
 )
 from comfyui_emo.training.avatars.renderer import render
 from comfyui_emo.training.avatars.state import STATE, STATE_NAMES, draw_states, neutral_states
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def still_states(count: int, **values: float) -> torch.Tensor:

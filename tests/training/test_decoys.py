@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
-from tone_corpus import tone_corpus
+from safetensors.torch import load_file
+from seeded import seeded
+from tone_corpus import tone_corpus, write_silent_features
 
 from comfyui_emo.errors import InputError
 from comfyui_emo.models.avatar import avatar_config
@@ -32,16 +33,11 @@ ONLY_DECOYS = replace(
 )
 
 
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     """Clip records of one utterance with decoys and without, and image records with them."""
     folder = tmp_path_factory.mktemp("decoys")
-    features = torch.zeros(100, CONFIG.audio.feature_width, dtype=torch.float16)
-    save_file({"features": features, "offsets": torch.tensor([0, 100])}, folder / "features.safetensors")
+    write_silent_features(folder / "features.safetensors")
     corpus, autoencoder = tone_corpus(1, 4.0), load_model().networks.autoencoder
     clips, images = (
         DatasetSettings(2, 17, 1, in_a_row=True, seed=3),

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from seeded import seeded
 
 from comfyui_emo.errors import InputError, WeightsError
 from comfyui_emo.training.avatars.identity import draw_identities
@@ -16,10 +17,6 @@ from comfyui_emo.training.loop import LoopSettings
 from comfyui_emo.training.pictures import draw_pictures
 
 SMALL = DetectorConfig(channels=(4, 4, 4, 4), hidden=8)
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def test_moved_pictures_are_those_of_their_new_states():

@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import save_file
+from seeded import seeded
+from tone_corpus import write_silent_features
 
 from comfyui_emo.errors import InputError
 from comfyui_emo.models.avatar import avatar_config
@@ -23,16 +25,11 @@ READERS = {"likeness_weight": "missed_by_appearance_encoder", "mouth_weight": "m
 each_reader = pytest.mark.parametrize("weight", READERS)
 
 
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 @pytest.fixture(scope="module")
 def images(tmp_path_factory) -> Dataset:
     """Image records of latents without a picture."""
     folder = tmp_path_factory.mktemp("images")
-    features = torch.zeros(100, CONFIG.audio.feature_width, dtype=torch.float16)
-    save_file({"features": features, "offsets": torch.tensor([0, 100])}, folder / "features.safetensors")
+    write_silent_features(folder / "features.safetensors")
     states = torch.zeros(RECORDS, FRAMES + 1, 14)
     states[..., 13] = 1.1
     tensors = {

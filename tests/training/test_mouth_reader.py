@@ -2,13 +2,10 @@
 
 from pathlib import Path
 
-import pytest
 import torch
-from tone_corpus import tone_corpus
 
-from comfyui_emo.models.checkpoints.emo import load_model
 from comfyui_emo.training.avatars.state import STATE
-from comfyui_emo.training.dataset import DatasetSettings, Records, write_dataset
+from comfyui_emo.training.dataset import Records
 from comfyui_emo.training.loop import LoopSettings
 from comfyui_emo.training.mouth_reader import (
     MOUTH,
@@ -17,14 +14,6 @@ from comfyui_emo.training.mouth_reader import (
     new_mouth_reader,
     train_mouth_reader,
 )
-
-
-@pytest.fixture(scope="module")
-def records(tmp_path_factory) -> Records:
-    path = tmp_path_factory.mktemp("records") / "images.safetensors"
-    settings = DatasetSettings(24, 4, 1, in_a_row=False, seed=3)
-    write_dataset(path, tone_corpus(1, 4.0), load_model().networks.autoencoder, settings)
-    return Records([path])
 
 
 @torch.no_grad()
