@@ -13,6 +13,7 @@ from ..models.avatar import AVATAR_AUTOENCODER
 from ..models.build import channels_last
 from ..models.checkpoints.emo import save_autoencoder
 from .avatars.motion import mouth_and_eye_weights
+from .figures import squared_gradients
 from .loop import LoopSettings, TrainingRun
 from .pictures import PicturePool
 
@@ -53,9 +54,8 @@ def missed_sharpness(decoded: Tensor, pixels: Tensor, weights: Tensor) -> Tensor
 
 def _sharpness(pictures: Tensor) -> Tensor:
     """Root of the mean squared gradient in every cell [B, 1, S / cell, S / cell]."""
-    across, down = pictures.diff(dim=-1)[..., :-1, :], pictures.diff(dim=-2)[..., :-1]
-    energy = (across.square() + down.square()).mean(1, keepdim=True)
-    return (F.avg_pool2d(F.pad(energy, (0, 1, 0, 1)), _SHARPNESS_CELL_PX) + _LEAST_ENERGY).sqrt()
+    energy = F.pad(squared_gradients(pictures), (0, 1, 0, 1))
+    return (F.avg_pool2d(energy, _SHARPNESS_CELL_PX) + _LEAST_ENERGY).sqrt()
 
 
 def picture_terms(
@@ -73,8 +73,9 @@ def picture_terms(
     squared = (weights * error.square()).mean()
     across, down = error.diff(dim=-1).abs() * weights[..., 1:], error.diff(dim=-2).abs() * weights[..., 1:, :]
     edges = across.mean() + down.mean()
-    sharpness = sharpness_weight * missed_sharpness(decoded, pixels, weights)
-    loss = absolute + 4 * squared + edges + sharpness
+    loss = absolute + 4 * squared + edges
+    if sharpness_weight:
+        loss = loss + sharpness_weight * missed_sharpness(decoded, pixels, weights)
     return {"loss": loss, "mse": error.detach().square().mean()}
 
 

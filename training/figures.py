@@ -90,11 +90,15 @@ def seam_ratio(differences: Tensor, seams: Tensor) -> float:
     return float(differences[:, seams].sum() / beside[:, seams].sum())
 
 
+def squared_gradients(frames: Tensor) -> Tensor:
+    """Squared gradient at every place, the mean over the colours: [N, 1, S - 1, S - 1]."""
+    across, down = frames.diff(dim=3)[:, :, :-1], frames.diff(dim=2)[..., :-1]
+    return (across.square() + down.square()).mean(1, keepdim=True)
+
+
 def gradient_energy(frames: Tensor, weights: Tensor) -> Tensor:
     """Mean squared gradient of each picture where its weights are: [N]."""
-    across = frames.diff(dim=3)[:, :, :-1].square()
-    down = frames.diff(dim=2)[..., :-1].square()
-    energy = (across + down).mean(1, keepdim=True)  # [N, 1, S - 1, S - 1]
+    energy = squared_gradients(frames)
     return (energy * weights[..., :-1, :-1]).sum((1, 2, 3)) / weights[..., :-1, :-1].sum((1, 2, 3))
 
 
