@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from comfyui_emo.models.checkpoints.emo import load_model
-from comfyui_emo.training.reproduce import SHORT_PLAN, Reproduction
+from comfyui_emo.training.reproduce import Reproduction
+from comfyui_emo.training.reproduction_plan import SHORT_PLAN
 
 pytest.importorskip(
     "espeakng_loader", reason="synthetic speech needs espeakng-loader: pip install .[training]"
