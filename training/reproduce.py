@@ -21,7 +21,7 @@ from ..models.checkpoints.emo import load_autoencoder, save_autoencoder, save_mo
 from ..models.voice_encoder import VoiceEncoderConfig, load_voice_encoder
 from .appearance_training import train_appearance
 from .autoencoder_training import train_autoencoder
-from .avatars.speech import HELD_OUT_VOICES, TRAINING_VOICES
+from .avatars.speech import ENCODER_VOICES, HELD_OUT_VOICES, TRAINING_VOICES
 from .avatars.speech_corpus import CorpusSettings, SpeechCorpus, write_corpus
 from .dataset import Dataset, DatasetSettings, VoiceFeatureTable, write_dataset
 from .decoder_training import train_decoder, train_decoder_on_predictions
@@ -50,14 +50,16 @@ class Reproduction:
         self.work, self.plan, self.compiles = work, plan, compiles
         work.mkdir(parents=True, exist_ok=True)
 
-    def speech(self) -> tuple[Path, Path]:
-        """Training and held-out speech."""
-        training, held_out = self.work / "speech.safetensors", self.work / "speech_held_out.safetensors"
-        if not training.exists():
-            write_corpus(training, CorpusSettings(self.plan.speech_minutes, TRAINING_VOICES))
-        if not held_out.exists():
-            write_corpus(held_out, CorpusSettings(self.plan.held_out_minutes, HELD_OUT_VOICES, least_s=5.5))
-        return training, held_out
+    def speech(self, name: str, minutes: float, voices: tuple[str, ...], least_s: float = 2.5) -> Path:
+        """A corpus of so many minutes of such voices."""
+        path = self.work / f"speech_{name}.safetensors"
+        if not path.exists():
+            write_corpus(path, CorpusSettings(minutes, voices, least_s=least_s))
+        return path
+
+    def records_speech(self) -> SpeechCorpus:
+        """What the avatars of the records say."""
+        return SpeechCorpus.load(self.speech("records", self.plan.speech_minutes, TRAINING_VOICES))
 
     def voice_encoder(self) -> Path:
         """The pre-trained voice encoder."""
@@ -66,14 +68,16 @@ class Reproduction:
             self.work / "voice_encoder_unfinished.safetensors",
         )
         if not out.exists():
-            training, held_out = map(SpeechCorpus.load, self.speech())
+            heard = self.speech("encoder", self.plan.encoder_speech_minutes, ENCODER_VOICES)
+            held_out = self.speech("held_out", self.plan.held_out_minutes, HELD_OUT_VOICES, least_s=5.5)
+            corpora = SpeechCorpus.load(heard), SpeechCorpus.load(held_out)
             checkpoint, config = self.work / "voice_encoder.ckpt", VoiceEncoderConfig()
             for steps, varied in zip(self.plan.voice_steps, VOICE_AUGMENTATIONS, strict=True):
                 loop, settings = (
                     LoopSettings(steps, decay_share=0.6),
                     PretrainingSettings(augmentation=varied),
                 )
-                pretrain(training, held_out, unfinished, checkpoint, loop, settings, config, SEEDS["voice"])
+                pretrain(*corpora, unfinished, checkpoint, loop, settings, config, SEEDS["voice"])
             unfinished.rename(out)
         return out
 
@@ -106,7 +110,7 @@ class Reproduction:
     def datasets(self) -> tuple[Dataset, Dataset]:
         """Image records and clip records with the features of their voices."""
         features = self.work / "voice_features.safetensors"
-        corpus = SpeechCorpus.load(self.speech()[0])
+        corpus = self.records_speech()
         if not features.exists():
             write_voice_features(features, corpus, load_voice_encoder(self.voice_encoder()))
         decoys = self.plan.decoy_share > 0
@@ -156,11 +160,10 @@ class Reproduction:
         out, drawn = self.work / "autoencoder_predictions.safetensors", self.work / "drawn.safetensors"
         given, stage, steps = load_autoencoder(self.decoder()), self.stages(), self.plan.prediction_steps
         if not drawn.exists():
-            corpus = SpeechCorpus.load(self.speech()[0])
             wanted = DatasetSettings(
                 self.plan.drawn, 4, 1, in_a_row=False, seed=SEEDS["drawn"], keeps_pixels=True
             )
-            write_dataset(drawn, corpus, channels_last(given), wanted)
+            write_dataset(drawn, self.records_speech(), channels_last(given), wanted)
         if not out.exists():
             networks = channels_last(build_networks(avatar_config()))
             load_parts(networks, stage)

@@ -31,7 +31,8 @@ class Plan:
     from the start, but no rolled batches, and AdamW throughout.
 
     Attributes:
-        speech_minutes, held_out_minutes: of synthetic speech.
+        speech_minutes: of synthetic speech for the records.
+        encoder_speech_minutes, held_out_minutes: of speech for the voice encoder, to learn and to test it.
         voice_steps: of the voice encoder's pre-training when its widely and its moderately varied part end.
         pictures: single avatars for the autoencoder.
         autoencoder_steps, decoder_steps: of 8 pictures, of the whole and then of the decoder alone.
@@ -51,6 +52,7 @@ class Plan:
     """
 
     speech_minutes: float = 300.0
+    encoder_speech_minutes: float = 330.0
     held_out_minutes: float = 5.0
     voice_steps: tuple[int, int] = (1842, 7600)
     pictures: int = 45000
@@ -71,6 +73,7 @@ class Plan:
 
 SHORT_PLAN = Plan(
     speech_minutes=0.3,
+    encoder_speech_minutes=0.3,
     held_out_minutes=0.1,
     voice_steps=(1, 2),
     pictures=16,

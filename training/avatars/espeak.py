@@ -3,14 +3,18 @@
 Needed to make training speech only; nothing that runs a trained model imports it.
 """
 
+import atexit
 import ctypes
+import tempfile
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...errors import DependencyError, InputError
+from .voice_variants import lay_out_variant, with_drawn_variants
 
 # Values of espeak-ng's speak_lib.h.
 _AUDIO_OUTPUT_SYNCHRONOUS = 2
@@ -73,6 +77,7 @@ class _Recording:
 @dataclass(frozen=True)
 class _Engine:
     library: ctypes.CDLL
+    data: Path
     sample_rate_hz: int
     recording: _Recording
     # ctypes frees a callback that Python no longer holds.
@@ -90,10 +95,13 @@ def _engine() -> _Engine:
             do="pip install espeakng-loader",
         ) from error
     library = ctypes.CDLL(espeakng_loader.get_library_path())
+    folder = tempfile.TemporaryDirectory(prefix="espeak-")
+    atexit.register(folder.cleanup)
+    data = with_drawn_variants(Path(espeakng_loader.get_data_path()), Path(folder.name))
     sample_rate_hz = library.espeak_Initialize(
         _AUDIO_OUTPUT_SYNCHRONOUS,
         0,
-        str(espeakng_loader.get_data_path()).encode(),
+        str(data).encode(),
         _INITIALIZE_PHONEME_EVENTS | _INITIALIZE_DONT_EXIT,
     )
     if sample_rate_hz <= 0:
@@ -105,10 +113,11 @@ def _engine() -> _Engine:
     recording = _Recording([], [])
     callback = _Callback(recording.take)
     library.espeak_SetSynthCallback(callback)
-    return _Engine(library, sample_rate_hz, recording, callback)
+    return _Engine(library, data, sample_rate_hz, recording, callback)
 
 
 def _take_voice(engine: _Engine, voice: str) -> None:
+    lay_out_variant(voice, engine.data)
     if engine.library.espeak_SetVoiceByName(voice.encode()) != 0:
         raise InputError(
             got=f"voice {voice!r}",
@@ -124,7 +133,8 @@ def speak(
 
     Args:
         text: English text.
-        voice: an espeak voice, with a variant after a plus: "en-us+f3".
+        voice: an espeak voice, with a variant after a plus: "en-us+f3", or "en-us+drawn17" for a speaker
+            drawn at random, see `voice_variants`.
         rate: words per minute, 80 to 450.
         pitch: height of the voice, 0 to 99, 50 being the voice's own.
         pitch_range: liveliness of the intonation, 0 (flat) to 99.

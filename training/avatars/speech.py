@@ -9,6 +9,7 @@ import numpy as np
 from .espeak import speak
 from .sentences import random_nonsense, random_sentence
 from .visemes import CURVES_FPS, VOWELS, mouth_curves_of, phone, phone_ids
+from .voice_variants import drawn_voices
 
 SAMPLE_RATE_HZ = 16000
 UTTERANCE_KINDS = ("sentence", "nonsense", "chanted", "sung")
@@ -31,6 +32,8 @@ TRAINING_VOICES = (
     *("en-us-nyc+Lee", "en-gb-x-gbclan+f2", "en-029+m1", "en-us+Hugo", "en+norbert", "en-us+quincy"),
     *(f"{_DIALECTS[place % len(_DIALECTS)]}+{name}" for place, name in enumerate(_OTHER_SPEAKERS)),
 )
+DRAWN_VOICES = drawn_voices(_DIALECTS, 600)
+ENCODER_VOICES = TRAINING_VOICES * 4 + DRAWN_VOICES  # for the voice encoder; a third of them espeak's own
 HELD_OUT_VOICES = (
     *("en-us+f3", "en-us+m3", "en-gb-x-rp+m6", "en-us+klatt4", "en-gb-x-gbcwmd+belinda", "en-us+edward"),
 )

@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 
 from ...errors import InputError
 from .speech import (
+    ENCODER_VOICES,
     HELD_OUT_VOICES,
     SAMPLE_RATE_HZ,
     TRAINING_VOICES,
@@ -29,6 +30,7 @@ from .visemes import CURVES_FPS, PHONES
 logger = logging.getLogger(__name__)
 
 KIND = "speech_corpus"
+_VOICES = {"training": TRAINING_VOICES, "encoder": ENCODER_VOICES, "held-out": HELD_OUT_VOICES}
 _KIND_SHARES = {"sentence": 0.58, "nonsense": 0.18, "chanted": 0.08, "sung": 0.16}
 
 
@@ -197,12 +199,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, required=True)
-    parser.add_argument("--held-out", action="store_true", help="speak with the voices kept out of training")
+    parser.add_argument(
+        "--voices",
+        choices=_VOICES,
+        default="training",
+        help="espeak's own (training), those and drawn ones (encoder), those kept out of training (held-out)",
+    )
     parser.add_argument("--least-s", type=float, default=2.5, help="least length of an utterance in seconds")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    voices = HELD_OUT_VOICES if arguments.held_out else TRAINING_VOICES
+    voices = _VOICES[arguments.voices]
     settings = CorpusSettings(arguments.minutes, voices, arguments.seed, arguments.least_s)
     write_corpus(arguments.out, settings)
 
