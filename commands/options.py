@@ -208,7 +208,7 @@ def _add_sampling_options(parser: argparse.ArgumentParser) -> "argparse._Argumen
         type=number,
         metavar="S",
         help="from how much noise the head's pose starts, above 0, up to 2: more moves the head more, and "
-        "its face is a little less like the portrait (default: the model's, 1.3 for the bundled one, whose "
+        "its face is a little less like the portrait (default: the model's, 1.4 for the bundled one, whose "
         "head hardly moves at 0.18)",
     )
     return group
