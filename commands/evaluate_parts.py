@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -72,8 +73,18 @@ class Evaluation:
         turns = len(settings.seeds) + (settings.other_voice and len(self.clips) > 1)
         log.info("the true videos of %d clips are measured first, then the model's", len(self.clips))
         with self._generate(turns * len(self.clips), self.clip_s) as generate:
-            reconstruct = _reconstruct(self.model, self.device)
-            return evaluate_model(generate, reconstruct, self.clips, self.detector, settings, sheet)
+            timed, reconstruct = Timed(generate), _reconstruct(self.model, self.device)
+            result = evaluate_model(timed, reconstruct, self.clips, self.detector, settings, sheet)
+        return {**result, "cost": self._cost(timed)}
+
+    def _cost(self, timed: "Timed") -> dict[str, float]:
+        """What the model weighs, and how long its videos took on this machine, beside what else it did."""
+        files = self.model.files or (self.model.path,)
+        return {
+            "weights_mb": sum(file.stat().st_size for file in files) / 1e6,
+            "computing_s_per_video_s": timed.computing_s / timed.video_s,
+            "threads": torch.get_num_threads(),
+        }
 
     def mechanisms(self) -> dict[str, Any]:
         """The first clips with one condition changed or left out at a time, see `Mechanisms`."""
@@ -111,6 +122,21 @@ class Evaluation:
         steps = sampling_settings(self.arguments, self.model.config.defaults, 0).steps
         with progress_bar(timeline.clip_count, steps, videos) as on_progress:
             yield make_generate(self.model, self.arguments, self.device, on_progress)
+
+
+class Timed:
+    """Makes videos and adds up how long that took and how long they are."""
+
+    def __init__(self, generate: Generate):
+        self._generate = generate
+        self.computing_s = self.video_s = 0.0
+
+    def __call__(self, **asked: Any) -> Tensor:
+        started_s = time.perf_counter()
+        frames = self._generate(**asked)
+        self.computing_s += time.perf_counter() - started_s
+        self.video_s += len(frames) / FPS
+        return frames
 
 
 def make_generate(

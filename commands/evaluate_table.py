@@ -20,7 +20,7 @@ def as_text(result: dict[str, Any]) -> str:
     blocks = []
     if "figures" in result:
         blocks.append(_figures(result))
-    for part in ("autoencoder", "mechanisms", "drift", "recording"):
+    for part in ("autoencoder", "cost", "mechanisms", "drift", "recording"):
         if part in result:
             blocks.append(_rows(result[part]))
     if "ablations" in result:

@@ -74,6 +74,22 @@ def test_the_model_makes_the_videos_and_the_figures_are_written(evaluated, model
     assert row in [line.split() for line in capsys.readouterr().out.splitlines()]
 
 
+def test_what_the_model_weighs_and_how_long_its_videos_take_is_told(
+    evaluated, model_path, out_folder, monkeypatch, capsys
+):
+    moments_s = iter(range(100))
+    monkeypatch.setattr(evaluate_parts.time, "perf_counter", lambda: next(moments_s))
+    out = out_folder / "figures.json"
+    options = ["--out", str(out), "--seeds", "1", "2", "--device", "cpu"]
+    assert main(["evaluate", "--model", str(model_path), *options]) == 0
+    cost = json.loads(out.read_text())["cost"]
+    assert cost["weights_mb"] == model_path.stat().st_size / 1e6
+    # Each of the two videos of 5 frames takes one tick of this clock.
+    assert cost["computing_s_per_video_s"] == pytest.approx(2 / (2 * 5 / 25))
+    assert cost["threads"] == torch.get_num_threads()
+    assert "computing_s_per_video_s" in capsys.readouterr().out
+
+
 def test_a_stop_leaves_no_file(evaluated, model_path, out_folder, monkeypatch):
     def stopped(*_):
         raise KeyboardInterrupt
