@@ -5,6 +5,7 @@ Needed to make training speech only; nothing that runs a trained model imports i
 
 import atexit
 import ctypes
+import shutil
 import tempfile
 from dataclasses import dataclass
 from functools import cache
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import DependencyError, InputError
-from .voice_variants import lay_out_variant, with_drawn_variants
+from .voice_variants import lay_out_variant
 
 # Values of espeak-ng's speak_lib.h.
 _AUDIO_OUTPUT_SYNCHRONOUS = 2
@@ -95,9 +96,11 @@ def _engine() -> _Engine:
             do="pip install espeakng-loader",
         ) from error
     library = ctypes.CDLL(espeakng_loader.get_library_path())
+    # A copy, because the variants of drawn speakers are written into it.
     folder = tempfile.TemporaryDirectory(prefix="espeak-")
     atexit.register(folder.cleanup)
-    data = with_drawn_variants(Path(espeakng_loader.get_data_path()), Path(folder.name))
+    data = Path(folder.name) / "data"
+    shutil.copytree(espeakng_loader.get_data_path(), data)
     sample_rate_hz = library.espeak_Initialize(
         _AUDIO_OUTPUT_SYNCHRONOUS,
         0,

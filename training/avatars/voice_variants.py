@@ -49,20 +49,8 @@ def variant_text(number: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def with_drawn_variants(data: Path, folder: Path) -> Path:
-    """Lay espeak's data out in an empty folder, by links, so that variants can be put beside its own."""
-    for entry in data.iterdir():
-        if entry.name != "voices":
-            (folder / entry.name).symlink_to(entry)
-    variants = folder / "voices" / "!v"
-    variants.mkdir(parents=True)
-    for entry in (data / "voices" / "!v").iterdir():
-        (variants / entry.name).symlink_to(entry)
-    return folder
-
-
 def lay_out_variant(voice: str, data: Path) -> None:
-    """Write the file of a drawn speaker's variant into such a folder, if the voice is one of theirs."""
+    """Write the file of a drawn speaker's variant into espeak's data, if the voice is one of theirs."""
     drawn = _NAME.fullmatch(voice.partition("+")[2])
     if drawn:
         (data / "voices" / "!v" / drawn[0]).write_text(variant_text(int(drawn[1])))
