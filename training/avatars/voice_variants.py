@@ -52,5 +52,8 @@ def variant_text(number: int) -> str:
 def lay_out_variant(voice: str, data: Path) -> None:
     """Write the file of a drawn speaker's variant into espeak's data, if the voice is one of theirs."""
     drawn = _NAME.fullmatch(voice.partition("+")[2])
-    if drawn:
-        (data / "voices" / "!v" / drawn[0]).write_text(variant_text(int(drawn[1])))
+    if drawn is None:
+        return
+    path = data / "voices" / "!v" / drawn[0]
+    if not path.exists():  # a song asks once for every syllable
+        path.write_text(variant_text(int(drawn[1])))
